@@ -1,0 +1,119 @@
+"""The errors and warnings of econsat: one small tree each, under `EconsatError` and `EconsatWarning`.
+
+A message says what failed, where (item, asset, region), what was seen, and which argument to change.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "CatalogError",
+    "CoverageWarning",
+    "DataError",
+    "DroppedRowsWarning",
+    "EconsatError",
+    "EconsatWarning",
+    "EmptySearchError",
+    "GridError",
+    "IndicatorError",
+    "MapError",
+    "MissingCRSError",
+    "ModelError",
+    "OutOfBoundsError",
+    "ParameterError",
+    "RadiometryError",
+    "ReadError",
+    "RegionError",
+    "ReportError",
+    "SizeError",
+    "SyntheticDataWarning",
+    "UndatedWarning",
+    "UnknownBandError",
+]
+
+
+class EconsatError(Exception):
+    """Base of every error that econsat raises on purpose."""
+
+
+class CatalogError(EconsatError, ValueError):
+    """A catalog is unknown, cannot be reached, or refuses what was asked of it."""
+
+
+class EmptySearchError(EconsatError, LookupError):
+    """A search matched nothing, or an empty collection of items was handed on."""
+
+
+class UnknownBandError(EconsatError, LookupError):
+    """A band was asked for that the items do not have."""
+
+
+class OutOfBoundsError(EconsatError, ValueError):
+    """A region lies wholly outside the scenes. Not raised by `zonal`, where such a region is missing."""
+
+
+class MissingCRSError(EconsatError, ValueError):
+    """A raster or a table of regions has no coordinate reference system."""
+
+
+class GridError(EconsatError, ValueError):
+    """A raster's grid is not one that econsat can compute on (irregular, rotated, without a size)."""
+
+
+class RegionError(EconsatError, ValueError):
+    """A place is unknown, ambiguous, or has no usable geometry."""
+
+
+class RadiometryError(EconsatError, ValueError):
+    """Digital numbers cannot be turned into physical units from what the metadata says."""
+
+
+class ReadError(EconsatError, OSError):
+    """Pixels could not be read; the message lists item, asset and reason."""
+
+
+class SizeError(EconsatError, MemoryError):
+    """What was asked for would need more memory than was allowed."""
+
+
+class IndicatorError(EconsatError, ValueError):
+    """A table is not a valid table of indicators."""
+
+
+class ModelError(EconsatError, ValueError):
+    """A model cannot be estimated from the table it was given."""
+
+
+class MapError(EconsatError, ValueError):
+    """A map cannot be drawn, or would need a file from the network."""
+
+
+class ReportError(EconsatError, RuntimeError):
+    """A report could not be made; the message names the notebook's cell and the cause."""
+
+
+class ParameterError(EconsatError, ValueError):
+    """A parameter is unknown or of the wrong type."""
+
+
+class DataError(EconsatError, RuntimeError):
+    """Bundled or downloaded data are absent or fail their checksum."""
+
+
+class EconsatWarning(UserWarning):
+    """Base of every warning that econsat gives."""
+
+
+class CoverageWarning(EconsatWarning):
+    """Some regions have too few valid pixels and are missing from a result."""
+
+
+class DroppedRowsWarning(EconsatWarning):
+    """Rows were left out of an estimation; the count is in the result."""
+
+
+class SyntheticDataWarning(EconsatWarning):
+    """Some of the data were simulated, not observed."""
+
+
+class UndatedWarning(EconsatWarning):
+    """A scene carries no date of its own, only the span in which its sensor can have taken it."""
