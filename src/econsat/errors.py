@@ -13,6 +13,7 @@ __all__ = [
     "EconsatError",
     "EconsatWarning",
     "EmptySearchError",
+    "GeometryRepairedWarning",
     "GridError",
     "IndicatorError",
     "MapError",
@@ -117,3 +118,7 @@ class SyntheticDataWarning(EconsatWarning):
 
 class UndatedWarning(EconsatWarning):
     """A scene carries no date of its own, only the span in which its sensor can have taken it."""
+
+
+class GeometryRepairedWarning(EconsatWarning):
+    """Polygons were invalid (self-crossing) and were repaired."""
