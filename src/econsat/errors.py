@@ -14,6 +14,7 @@ __all__ = [
     "EconsatWarning",
     "EmptySearchError",
     "GeometryRepairedWarning",
+    "GeometryWarning",
     "GridError",
     "IndicatorError",
     "MapError",
@@ -122,3 +123,7 @@ class UndatedWarning(EconsatWarning):
 
 class GeometryRepairedWarning(EconsatWarning):
     """Polygons were invalid (self-crossing) and were repaired."""
+
+
+class GeometryWarning(EconsatWarning):
+    """Invalid geometries were repaired; the message counts and names them."""

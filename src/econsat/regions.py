@@ -1,0 +1,485 @@
+"""Places: countries, states and provinces, ports, circles and boxes, and whatever table of shapes a user brings.
+
+Every function returns a GeoDataFrame in EPSG:4326 (longitude, latitude) whose index is named ``region`` and holds unique
+text, with at least the columns ``name`` and ``iso3``. No geometry leaves -180..180: what crosses the antimeridian comes in
+parts on both of its sides.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+from shapely.geometry.base import BaseGeometry
+
+from econsat._iso import ALIASES, AMBIGUOUS, ISO3_TO_NATURAL_EARTH, iso2_to_iso3, plain
+from econsat._resources import data_dir
+from econsat.errors import RegionError
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+__all__ = ["around", "box", "countries", "port", "read", "states", "states_with_gdp"]
+
+# A circle wider than a quarter of a meridian (10,001.97 km on WGS 84) could hold both poles.
+_MAX_RADIUS_KM = 10_000.0
+_VERTICES = 360
+
+
+def _close(wanted: str, known: Iterable[str], *, n: int = 5) -> str:
+    by_plain = {plain(name): name for name in known}
+    near = difflib.get_close_matches(plain(wanted), list(by_plain), n=n, cutoff=0.6)
+    inside = [p for p in by_plain if plain(wanted) in p and p not in near]
+    found = [by_plain[p] for p in [*near, *sorted(inside)][:n]]
+    return f" Close matches: {', '.join(found)}." if found else ""
+
+
+@cache
+def _countries() -> gpd.GeoDataFrame:
+    frame = gpd.read_file(data_dir() / "vectors" / "countries.geojson")
+    frame.index = pd.Index(frame["iso3"].astype(str), name="region")
+    return frame.sort_index()
+
+
+@cache
+def _states() -> gpd.GeoDataFrame:
+    folder = data_dir() / "vectors"
+    with_gdp = gpd.read_file(folder / "states_gdp.geojson")
+    provinces = gpd.read_file(folder / "adm1_BDI.geojson").rename(columns={"adm0_a3": "iso3"})
+    provinces["gdp_share"] = np.nan
+    provinces["gsdp_column"] = None
+    columns = ["name", "iso3", "gdp_share", "gsdp_column", "geometry"]
+    frame = pd.concat([with_gdp[columns], provinces[columns]], ignore_index=True)
+    frame.index = pd.Index(frame["iso3"].astype(str) + "-" + frame["name"].astype(str), name="region")
+    return frame.sort_index()
+
+
+@cache
+def _ports() -> pd.DataFrame:
+    # `keep_default_na`: Namibia's ports start with NA, and a name may be "None".
+    table = pd.read_csv(data_dir() / "tables" / "ports.csv.gz", keep_default_na=False)
+    iso3 = iso2_to_iso3()
+    table["iso3"] = [iso3.get(code[:2]) for code in table["port"]]
+    table["country"] = table["cty"].str.replace("_", " ")
+    return table.rename(columns={"port": "locode"}).drop(columns="cty")
+
+
+def _code(wanted: object) -> str:
+    """Return the country's key in the bundled table, or raise naming what is close."""
+    table = _countries()
+    if not isinstance(wanted, str) or not wanted.strip():
+        raise RegionError(f"a country is an ISO code or a name, not {wanted!r}: change `codes`")
+    text = wanted.strip()
+    upper = text.upper()
+    names: dict[str, str] = {plain(name): str(code) for code, name in table["name"].items()}
+    key = plain(text)
+    if key in AMBIGUOUS:
+        either = " or ".join(f"{code} ({table.loc[code, 'name']})" for code in AMBIGUOUS[key])
+        raise RegionError(f"{wanted!r} may mean {either}: pass the code")
+    iso3 = iso2_to_iso3().get(upper, upper)
+    for code in (iso3, ISO3_TO_NATURAL_EARTH.get(iso3, ""), names.get(key, ""), ALIASES.get(key, "")):
+        if code in table.index:
+            return code
+    if iso3 in iso2_to_iso3().values():
+        raise RegionError(
+            f"{wanted!r} is a valid code ({iso3}), but its outline is too small for the bundled 1:110m countries. "
+            "Pass your own file to regions.read()."
+        )
+    near = _close(text, [*table.index, *table["name"], *ALIASES])
+    raise RegionError(
+        f"no country {wanted!r} among the {len(table)} bundled ones.{near} Codes are ISO 3166-1 alpha-3 or alpha-2; "
+        "regions.countries() lists all."
+    )
+
+
+def countries(codes: str | Iterable[str] | None = None) -> gpd.GeoDataFrame:
+    """Return country outlines (Natural Earth, 1:110 million), one row a country.
+
+    Parameters
+    ----------
+    codes : str or iterable of str, optional
+        ISO 3166-1 alpha-3 or alpha-2 codes, or names where they mean one country only. All 177 by default.
+
+    Returns
+    -------
+    geopandas.GeoDataFrame
+        Index ``region``: Natural Earth's country code, which is ISO alpha-3 but for SDS (South Sudan), PSX (Palestine),
+        SAH (Western Sahara), KOS (Kosovo), CYN (Northern Cyprus) and SOL (Somaliland). Columns ``name``, ``iso3`` (the
+        same code), ``continent``, ``pop_est`` (persons, about 2017), ``gdp_md_est`` (million USD, about 2016),
+        ``income_grp`` and ``geometry``. Rows come in the order asked for, else by code.
+
+    Raises
+    ------
+    RegionError
+        A code or name is unknown, stands twice, or could mean two countries. Nothing is left out in silence.
+
+    Examples
+    --------
+    >>> countries(["BDI", "br", "Côte d'Ivoire"]).index.tolist()
+    ['BDI', 'BRA', 'CIV']
+    >>> len(countries())
+    177
+    """
+    table = _countries()
+    if codes is None:
+        return table.copy()
+    wanted = [codes] if isinstance(codes, str) else list(codes)
+    if not wanted:
+        raise RegionError("no country was asked for: `codes` is empty; None means all")
+    found = [_code(code) for code in wanted]
+    twice = sorted({code for code in found if found.count(code) > 1})
+    if twice:
+        raise RegionError(f"asked for twice: {', '.join(twice)} (in {wanted}). Name each country once.")
+    return table.loc[found].copy()
+
+
+def states_with_gdp() -> list[str]:
+    """Return the codes of the 14 countries whose states or provinces have a share of GDP.
+
+    Examples
+    --------
+    >>> " ".join(states_with_gdp())
+    'AUS BRA CAN CHE CHN DEU FRA IDN IND JPN MEX TUR USA ZAF'
+    """
+    frame = _states()
+    return sorted(frame.loc[frame["gdp_share"].notna(), "iso3"].unique().tolist())
+
+
+def states(country: str | Iterable[str] | None = None) -> gpd.GeoDataFrame:
+    """Return the states or provinces of a country: 14 countries with shares of GDP, and Burundi without.
+
+    Parameters
+    ----------
+    country : str or iterable of str, optional
+        A code or name as in `countries`, or several. All 15 countries by default.
+
+    Returns
+    -------
+    geopandas.GeoDataFrame
+        Index ``region`` such as ``"IND-Maharashtra"``. Columns ``name``, ``iso3``, ``gdp_share`` (share of the total of
+        the country's matched states, 0..1, of about 2014 to 2016; missing for Burundi), ``gsdp_column`` (the column of the
+        source) and ``geometry`` (Natural Earth, simplified to 0.05 degrees).
+
+    Raises
+    ------
+    RegionError
+        There are no bundled states for the country; the message lists those there are.
+
+    Examples
+    --------
+    >>> states("IND").loc["IND-Maharashtra", "iso3"]
+    'IND'
+    >>> len(states("Burundi"))
+    17
+    """
+    frame = _states()
+    if country is None:
+        return frame.copy()
+    wanted = [country] if isinstance(country, str) else list(country)
+    have = sorted(frame["iso3"].unique())
+    listing = f"with GDP: {', '.join(states_with_gdp())}; without: " + ", ".join(
+        code for code in have if code not in states_with_gdp()
+    )
+    if not wanted:
+        raise RegionError(f"no country was asked for. States there are {listing}.")
+    codes = []
+    for each in wanted:
+        code = _code(each)
+        if code not in have:
+            raise RegionError(f"no bundled states or provinces for {each!r} ({code}). There are {listing}.")
+        codes.append(code)
+    return frame[frame["iso3"].isin(codes)].copy()
+
+
+def port(name_or_locode: str) -> gpd.GeoDataFrame:
+    """Return one port as a point.
+
+    The point lies 1 to 24 km from the terminals: take a circle around it (`around`), not the point.
+
+    Parameters
+    ----------
+    name_or_locode : str
+        UN/LOCODE such as ``"NLRTM"``, a name such as ``"Rotterdam"``, or ``"Brest, France"`` where a name is not unique.
+
+    Returns
+    -------
+    geopandas.GeoDataFrame
+        One row; index ``region`` is the UN/LOCODE; columns ``name``, ``iso3``, ``country``, ``locode``, ``geometry``.
+
+    Raises
+    ------
+    RegionError
+        The port is unknown (close names are listed) or the name means several (all are listed).
+
+    Examples
+    --------
+    >>> port("NLRTM").name.tolist()
+    ['Rotterdam']
+    """
+    table = _ports()
+    if not isinstance(name_or_locode, str) or not name_or_locode.strip():
+        raise RegionError(f"a port is a UN/LOCODE or a name, not {name_or_locode!r}")
+    text = name_or_locode.strip()
+    hits = table[table["locode"] == text.upper().replace(" ", "")]
+    names = table["name"].map(plain)
+    if hits.empty:
+        hits = table[names == plain(text)]
+    if hits.empty:
+        whole = names + ", " + table["country"].map(plain)
+        hits = table[whole == plain(text)]
+    if hits.empty:
+        raise RegionError(
+            f"no port {name_or_locode!r} among {len(table)}.{_close(text, table['name'])} Pass a UN/LOCODE or a name."
+        )
+    if len(hits) > 1:
+        each = "; ".join(
+            f"{r.locode} ({r.name_}, {r.country})"
+            for r in hits.rename(columns={"name": "name_"}).itertuples()
+        )
+        raise RegionError(
+            f"{name_or_locode!r} means {len(hits)} ports: {each}. Pass the LOCODE, or the name with its country."
+        )
+    frame = gpd.GeoDataFrame(
+        hits[["name", "iso3", "country", "locode"]].copy(),
+        geometry=gpd.points_from_xy(hits["lon"], hits["lat"]),
+        crs="EPSG:4326",
+    )
+    frame.index = pd.Index(hits["locode"].astype(str), name="region")
+    return frame
+
+
+def _one(geometry: BaseGeometry, region: str) -> gpd.GeoDataFrame:
+    return gpd.GeoDataFrame(
+        {"name": [region], "iso3": [None]},
+        geometry=[geometry],
+        index=pd.Index([region], name="region"),
+        crs="EPSG:4326",
+    )
+
+
+def _finite(**values: object) -> list[float]:
+    out = []
+    for key, value in values.items():
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, (int, float, np.integer, np.floating))
+            or not np.isfinite(value)
+        ):
+            raise RegionError(f"`{key}` is {value!r}: a finite number is needed")
+        out.append(float(value))
+    return out
+
+
+def box(west: float, south: float, east: float, north: float) -> gpd.GeoDataFrame:  # noqa: PLR0917 - the order is GeoJSON's
+    """Return a box of longitudes and latitudes; ``west > east`` crosses the antimeridian.
+
+    Parameters
+    ----------
+    west, east : float
+        Degrees, -180..180.
+    south, north : float
+        Degrees, -90..90, ``south < north``.
+
+    Returns
+    -------
+    geopandas.GeoDataFrame
+        One row, a Polygon, or a MultiPolygon of two parts where the box crosses the antimeridian.
+
+    Raises
+    ------
+    RegionError
+        A number is out of range, or the box has no area.
+
+    Examples
+    --------
+    >>> box(177, -20, -178, -15).geometry.iloc[0].geom_type
+    'MultiPolygon'
+    """
+    w, s, e, n = _finite(west=west, south=south, east=east, north=north)
+    if not (-180 <= w <= 180 and -180 <= e <= 180):
+        raise RegionError(
+            f"longitudes {w} and {e}: both must lie in -180..180; west > east crosses the antimeridian"
+        )
+    if not -90 <= s < n <= 90:
+        raise RegionError(
+            f"latitudes {s} and {n}: they must lie in -90..90, south below north. Order: west, south, east, north"
+        )
+    region = f"box {w:g} {s:g} {e:g} {n:g}"
+    if w == e:
+        raise RegionError(f"west and east are both {w}: the box has no area")
+    parts = [shapely.box(w, s, e, n)] if w < e else [shapely.box(w, s, 180, n), shapely.box(-180, s, e, n)]
+    parts = [part for part in parts if part.area > 0]
+    return _one(parts[0] if len(parts) == 1 else shapely.MultiPolygon(parts), region)
+
+
+def around(lon: float, lat: float, km: float) -> gpd.GeoDataFrame:  # noqa: PLR0917 - a point and its radius
+    """Return the circle of a given radius around a point, measured along the WGS 84 ellipsoid.
+
+    The circle is drawn with 360 vertices on it, so its area falls short by 0.005 %. It is split where it crosses the
+    antimeridian, and reaches up to the pole where it holds the pole.
+
+    Parameters
+    ----------
+    lon, lat : float
+        Degrees, -180..180 and -90..90.
+    km : float
+        Radius in kilometres, above 0, at most 10,000.
+
+    Returns
+    -------
+    geopandas.GeoDataFrame
+        One row.
+
+    Raises
+    ------
+    RegionError
+        A number is out of range.
+
+    Examples
+    --------
+    >>> circle = around(4.0, 51.9, 20)
+    >>> round(circle.to_crs("EPSG:3035").area.iloc[0] / 1e6 / (3.14159 * 20**2), 3)
+    1.0
+    """
+    x, y, radius = _finite(lon=lon, lat=lat, km=km)
+    if not (-180 <= x <= 180 and -90 <= y <= 90):
+        raise RegionError(f"lon {x}, lat {y}: lon must lie in -180..180 and lat in -90..90 (lon comes first)")
+    if not 0 < radius <= _MAX_RADIUS_KM:
+        raise RegionError(f"km = {radius:g}: a radius above 0 and at most {_MAX_RADIUS_KM:g} km is needed")
+    return _one(_circle(x, y, radius * 1000.0), f"{radius:g} km around {x:g} {y:g}")
+
+
+def _circle(lon: float, lat: float, metres: float) -> BaseGeometry:
+    from pyproj import Geod
+
+    geod = Geod(ellps="WGS84")
+    azimuths = np.linspace(0.0, 360.0, _VERTICES, endpoint=False)
+    ones = np.ones(_VERTICES)
+    lons, lats, _ = geod.fwd(lon * ones, lat * ones, azimuths, metres * ones)
+    xs, ys = np.asarray(lons), np.asarray(lats)
+    for pole in (90.0, -90.0):
+        if geod.inv(lon, lat, lon, pole)[2] <= metres:
+            return _cap(xs, ys, pole)
+    # Seen from the centre no vertex is more than half a turn away, so its longitude can be unrolled about the centre's.
+    unrolled = lon + (xs - lon + 180.0) % 360.0 - 180.0
+    return _wrapped(shapely.Polygon(np.column_stack([unrolled, ys])))
+
+
+def _cap(xs: np.ndarray, ys: np.ndarray, pole: float) -> BaseGeometry:
+    """Return the polygon between a ring of points that goes once round the globe and the pole inside it."""
+    xs = (xs + 180.0) % 360.0 - 180.0
+    order = np.argsort(xs)
+    xs, ys = xs[order], ys[order]
+    gap = xs[0] + 360.0 - xs[-1]
+    at_edge = ys[-1] + (ys[0] - ys[-1]) * ((180.0 - xs[-1]) / gap if gap > 0 else 0.0)
+    ring = [(-180.0, at_edge), *zip(xs, ys, strict=True), (180.0, at_edge), (180.0, pole), (-180.0, pole)]
+    return shapely.make_valid(shapely.Polygon(ring))
+
+
+def _wrapped(geometry: BaseGeometry) -> BaseGeometry:
+    """Return a geometry cut at the antimeridian and moved into -180..180."""
+    west, _, east, _ = geometry.bounds
+    if west >= -180.0 and east <= 180.0:
+        return geometry
+    parts: list[BaseGeometry] = []
+    for turn in (-360.0, 0.0, 360.0):
+        cut = shapely.intersection(geometry, shapely.box(-180.0 - turn, -90.0, 180.0 - turn, 90.0))
+        moved = shapely.transform(cut, lambda xy, turn=turn: xy + np.array([turn, 0.0]))
+        parts.extend(g for g in shapely.get_parts(moved) if not g.is_empty and g.geom_type != "Point")
+    flat = [g for g in parts if shapely.get_dimensions(g) == shapely.get_dimensions(geometry)]
+    return shapely.union_all(flat)
+
+
+def read(source: Any, *, index: Hashable | None = None, layer: str | None = None) -> gpd.GeoDataFrame:
+    """Return any description of places as the table that the rest of econsat takes.
+
+    Parameters
+    ----------
+    source : object
+        A path to a vector file (GeoJSON, GeoPackage, shapefile or its zip, FlatGeobuf, GeoParquet); a GeoDataFrame or
+        GeoSeries; a shapely geometry in longitude and latitude; a box ``(west, south, east, north)``; GeoJSON as a dict or
+        as text; a country's code or name; a state's id such as ``"IND-Maharashtra"``; or a list of codes.
+    index : hashable, optional
+        The column whose values become the region's ids. By default the column ``region``, else the table's own index.
+    layer : str, optional
+        The layer to read from a file that has several.
+
+    Returns
+    -------
+    geopandas.GeoDataFrame
+        EPSG:4326, index ``region`` of unique text, columns ``name`` and ``iso3`` (missing where the source has none) before
+        the source's own.
+
+    Raises
+    ------
+    RegionError
+        There is nothing there, no geometry, ids that stand twice, a file that is not what its name says, or an unknown place.
+    MissingCRSError
+        The table does not say in which coordinate reference system it is.
+
+    Warns
+    -----
+    GeometryWarning
+        Invalid geometries were repaired; the message counts and names them.
+
+    Examples
+    --------
+    >>> read((29, -4.5, 31, -2.3)).total_bounds.tolist()
+    [29.0, -4.5, 31.0, -2.3]
+    >>> read("BDI").name.tolist()
+    ['Burundi']
+    >>> read({"type": "Point", "coordinates": [29.4, -3.4]}).geom_type.tolist()
+    ['Point']
+    """
+    from econsat._places import as_frame, tidy
+
+    if isinstance(source, str):
+        known = _by_name(source)
+        if known is not None:
+            return known
+    elif isinstance(source, Sequence) or (isinstance(source, np.ndarray) and source.ndim == 1):
+        return _from_sequence(list(source))
+    return tidy(as_frame(source, layer=layer), index=index, wrap=_wrapped)
+
+
+def _from_sequence(values: list[Any]) -> gpd.GeoDataFrame:
+    if values and all(isinstance(v, str) for v in values):
+        frames = [read(v) for v in values]
+        frame = pd.concat(frames)
+        twice = sorted(frame.index[frame.index.duplicated()].unique())
+        if twice:
+            raise RegionError(f"asked for twice: {', '.join(twice)}. Name each place once.")
+        return frame
+    if len(values) == 4:
+        return box(*values)
+    raise RegionError(
+        f"a list of places is either codes (text) or a box of four numbers (west, south, east, north), not {values!r:.200}"
+    )
+
+
+def _by_name(text: str) -> gpd.GeoDataFrame | None:
+    """Return a bundled place by its id, code or name, or None when the text reads like a file or GeoJSON."""
+    from econsat._places import looks_like_file
+
+    if looks_like_file(text):
+        return None
+    frame = _states()
+    if text in frame.index:
+        return frame.loc[[text]].copy()
+    iso3, dash, _ = text.partition("-")
+    if dash and iso3 in set(frame["iso3"]):
+        raise RegionError(
+            f"no state {text!r}.{_close(text, frame.index[frame['iso3'] == iso3])} regions.states({iso3!r}) lists all."
+        )
+    try:
+        return countries(text)
+    except RegionError as error:
+        raise RegionError(
+            f"{error} A region may also be a path, a state's id such as 'IND-Maharashtra', a box, GeoJSON or a GeoDataFrame."
+        ) from None
