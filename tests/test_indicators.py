@@ -1,0 +1,332 @@
+"""The table of indicators: schema, errors that name the place, and what survives joining."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from econsat import indicators
+from econsat.errors import CoverageWarning, DroppedRowsWarning, IndicatorError
+
+
+def table(**changes: Any) -> pd.DataFrame:
+    columns: dict[str, Any] = {
+        "region": ["a", "b", "c"],
+        "time": ["2020-01-01", "2020-01-01", "2020-01-01"],
+        "value": [1.0, 2.0, 3.0],
+        "lower": [0.5, 1.5, 2.5],
+        "upper": [1.5, 2.5, 3.5],
+        "coverage": [1.0, 0.4, 0.9],
+        "n_obs": [3, 2, 1],
+    } | changes
+    return indicators.make(columns, indicator="lights", unit="km2", provenance={"items": ["i"], "steps": []})
+
+
+def raw(**changes: Any) -> pd.DataFrame:
+    frame = table()
+    for name, values in changes.items():
+        frame[name] = values
+    return frame
+
+
+class TestMake:
+    def test_columns_come_in_order_with_fixed_types(self) -> None:
+        out = table()
+        assert tuple(out.columns) == indicators.COLUMNS
+        kinds = {name: str(dtype) for name, dtype in out.dtypes.items()}
+        assert kinds["region"] == kinds["indicator"] == kinds["unit"] == kinds["reason"] == "str"
+        assert kinds["value"] == kinds["lower"] == kinds["upper"] == kinds["coverage"] == "float64"
+        assert kinds["n_obs"] == "Int64"
+        assert kinds["time"] in ("datetime64[us]", "datetime64[ns]")
+
+    def test_values_are_taken_by_position_not_by_index(self) -> None:
+        values = pd.Series([1.0, 2.0], index=[7, 3])
+        out = indicators.make({"region": ["a", "b"], "value": values}, indicator="x", unit="1")
+        assert out["value"].tolist() == [1.0, 2.0]
+
+    def test_a_column_wins_over_the_argument_of_the_same_name(self) -> None:
+        out = indicators.make({"region": ["a"], "value": [1.0], "unit": ["km2"]}, indicator="x", unit="1")
+        assert out["unit"].tolist() == ["km2"]
+
+    def test_what_is_not_given_is_missing(self) -> None:
+        out = indicators.make({"region": ["a"], "value": [1.0]}, indicator="x", unit="1")
+        assert out[["lower", "upper", "n_obs", "coverage", "reason"]].isna().all(axis=None)
+        assert out.attrs == {"freq": None, "interval": 0.95, "provenance": {}, "time_note": None}
+
+    def test_lengths_must_agree(self) -> None:
+        with pytest.raises(IndicatorError, match=r"differ in length: \{'region': 2, 'value': 1\}"):
+            indicators.make({"region": ["a", "b"], "value": [1.0]}, indicator="x", unit="1")
+
+    def test_value_is_needed(self) -> None:
+        with pytest.raises(IndicatorError, match="needs the column 'value'"):
+            indicators.make({"region": ["a"]}, indicator="x", unit="1")
+
+    def test_the_callers_provenance_is_not_shared(self) -> None:
+        provenance: dict[str, Any] = {"steps": []}
+        out = indicators.make(
+            {"region": ["a"], "value": [1.0]}, indicator="x", unit="1", provenance=provenance
+        )
+        out.attrs["provenance"]["steps"].append("later")
+        assert provenance == {"steps": []}
+
+    def test_an_empty_table_is_valid(self) -> None:
+        out = indicators.make({"region": [], "value": []}, indicator="x", unit="1")
+        assert len(out) == 0
+        assert out["n_obs"].dtype == "Int64"
+
+
+class TestValidate:
+    def test_valid_tables_come_back_equal_and_are_copies(self) -> None:
+        before = table()
+        after = indicators.validate(before)
+        pd.testing.assert_frame_equal(before, after)
+        after.loc[0, "value"] = 1.2
+        after.attrs["provenance"]["items"].append("j")
+        assert before["value"].iloc[0] == 1.0
+        assert before.attrs["provenance"]["items"] == ["i"]
+
+    def test_further_columns_stay_on_the_right(self) -> None:
+        out = indicators.validate(raw(gdp=[1, 2, 3]).iloc[:, ::-1])
+        assert tuple(out.columns) == (*indicators.COLUMNS, "gdp")
+
+    def test_attrs_lost_on_the_way_become_the_defaults(self) -> None:
+        frame = table()
+        frame.attrs = {}
+        assert indicators.validate(frame).attrs["interval"] == 0.95
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"value": ["1", "x", "3"]}, r"column 'value', row 1: 'x' is not a number"),
+            ({"value": [1.0, np.inf, 3.0]}, r"column 'value', row 1: .*inf.* infinite"),
+            (
+                {"value": [1.0, 2.0, np.nan], "lower": np.nan, "upper": np.nan},
+                r"row 2: .*nan.* without a reason",
+            ),
+            ({"reason": [None, "cloud", None]}, r"column 'reason', row 1: 'cloud' says why"),
+            ({"lower": [0.5, 2.5, 2.5]}, r"row 1 are out of order.*'lower': 2.5, 'value': 2.0"),
+            ({"upper": [1.5, 2.5, 2.0]}, r"row 2 are out of order"),
+            ({"lower": [0.5, np.nan, 2.5]}, r"column 'lower', row 1: .* given both or not at all"),
+            ({"coverage": [1.0, 1.4, 1.0]}, r"column 'coverage', row 1: .*1.4.* not a share"),
+            ({"coverage": [1.0, -0.1, 1.0]}, r"column 'coverage', row 1: .*-0.1.* not a share"),
+            ({"n_obs": [1.0, 1.5, 2.0]}, r"column 'n_obs', row 1: .*1.5.* not a count"),
+            ({"n_obs": [1, 2, -1]}, r"column 'n_obs', row 2: .*-1.* not a count"),
+            ({"region": ["a", None, "c"]}, r"column 'region', row 1: .* needs its region"),
+            ({"unit": ["km2", " ", "km2"]}, r"column 'unit', row 1: ' ' .* needs its unit"),
+            (
+                {"unit": ["km2", "km2", "1"]},
+                r"column 'unit', row 2: 'lights' comes in more than one unit \(km2, 1\)",
+            ),
+            ({"region": ["a", "b", "a"]}, r"1 row\(s\) repeat .* row 2: 'a'"),
+            ({"time": [2020, 2021, 2022]}, r"column 'time', row 0: .*2020.* is a number, not a date"),
+            ({"time": ["2020-01-01", "soon", "2020-01-01"]}, r"column 'time', row 1: 'soon' is not a date"),
+        ],
+    )
+    def test_errors_name_column_row_and_value(self, changes: dict[str, Any], message: str) -> None:
+        with pytest.raises(IndicatorError, match=message):
+            indicators.validate(raw(**changes))
+
+    def test_a_bound_of_a_missing_value_is_refused(self) -> None:
+        frame = raw(value=[np.nan, 2.0, 3.0], reason=["cloud", None, None])
+        with pytest.raises(IndicatorError, match=r"column 'lower', row 0: .* bounds a value that is missing"):
+            indicators.validate(frame)
+
+    def test_missing_columns_are_listed(self) -> None:
+        with pytest.raises(IndicatorError, match=r"lacks the columns \['unit'\]"):
+            indicators.validate(table().drop(columns="unit"))
+
+    @pytest.mark.parametrize(
+        ("attrs", "message"),
+        [({"interval": 95}, "interval"), ({"provenance": "here"}, "provenance"), ({"freq": 12}, "freq")],
+    )
+    def test_attrs_are_checked(self, attrs: dict[str, Any], message: str) -> None:
+        frame = table()
+        frame.attrs |= attrs
+        with pytest.raises(IndicatorError, match=message):
+            indicators.validate(frame)
+
+    def test_zoned_times_become_utc(self) -> None:
+        out = indicators.validate(raw(time=pd.to_datetime(["2020-01-01T00:00+03:00"] * 3)))
+        assert out["time"].iloc[0] == pd.Timestamp("2019-12-31T21:00")
+
+    def test_rounding_above_one_is_a_whole(self) -> None:
+        assert indicators.validate(raw(coverage=[1 + 1e-9, 0.5, 1.0]))["coverage"].max() == 1.0
+
+
+class TestFromZonal:
+    @pytest.fixture
+    def stats(self) -> xr.Dataset:
+        return xr.Dataset(
+            {
+                "sum": (("region", "time"), [[1.0, 2.0], [np.nan, 4.0]], {"units": "person"}),
+                "coverage": (("region", "time"), [[1.0, 0.5], [0.0, 1.0]]),
+            },
+            coords={"region": ["a", "b"], "time": pd.to_datetime(["2020-01-01", "2021-01-01"])},
+            attrs={"provenance": {"items": ["i"]}, "time_note": "span"},
+        )
+
+    def test_rows_by_region_then_time(self, stats: xr.Dataset) -> None:
+        out = indicators.from_zonal(stats, indicator="population", freq="YS")
+        assert out["region"].tolist() == ["a", "a", "b", "b"]
+        assert out["time"].dt.year.tolist() == [2020, 2021, 2020, 2021]
+        assert out["value"].tolist()[:2] == [1.0, 2.0]
+        assert out["unit"].unique().tolist() == ["person"]
+        assert out.attrs["freq"] == "YS"
+        assert out.attrs["time_note"] == "span"
+        assert out.attrs["provenance"]["items"] == ["i"]
+
+    def test_dimension_order_does_not_matter(self, stats: xr.Dataset) -> None:
+        one = indicators.from_zonal(stats, indicator="x")
+        two = indicators.from_zonal(stats.transpose("time", "region"), indicator="x")
+        pd.testing.assert_frame_equal(one, two)
+
+    def test_no_valid_pixel_is_missing_with_the_reason(self, stats: xr.Dataset) -> None:
+        row = indicators.from_zonal(stats, indicator="x").iloc[2]
+        assert np.isnan(row["value"])
+        assert row["reason"] == "no valid pixel"
+        assert row["coverage"] == 0.0
+
+    def test_one_time_as_a_coordinate(self, stats: xr.Dataset) -> None:
+        out = indicators.from_zonal(stats.isel(time=1), indicator="x")
+        assert out["time"].dt.year.tolist() == [2021, 2021]
+
+    def test_data_without_time_say_so(self, stats: xr.Dataset) -> None:
+        stats.attrs.pop("time_note")
+        out = indicators.from_zonal(stats.isel(time=1, drop=True), indicator="x")
+        assert out["time"].isna().all()
+        assert out.attrs["time_note"] == "the data carry no time"
+
+    def test_n_obs_by_time(self, stats: xr.Dataset) -> None:
+        looks = xr.DataArray([5, 6], dims="time", coords={"time": stats["time"]})
+        out = indicators.from_zonal(stats, indicator="x", n_obs=looks)
+        assert out["n_obs"].tolist() == [5, 6, 5, 6]
+
+    def test_errors(self, stats: xr.Dataset) -> None:
+        with pytest.raises(IndicatorError, match=r"no variable for \{'value': 'total'\}"):
+            indicators.from_zonal(stats, indicator="x", value="total")
+        with pytest.raises(IndicatorError, match="carries no attrs"):
+            indicators.from_zonal(stats, indicator="x", value="coverage")
+        with pytest.raises(IndicatorError, match="has dims"):
+            indicators.from_zonal(stats.rename(time="band"), indicator="x")
+
+
+class TestMaskLowCoverage:
+    def test_low_is_missing_with_the_reason_and_counted(self) -> None:
+        with pytest.warns(CoverageWarning, match=r"1 of 3 values .* b\."):
+            out = indicators.mask_low_coverage(table(), minimum=0.5)
+        assert out["value"].isna().tolist() == [False, True, False]
+        assert out[["lower", "upper"]].iloc[1].isna().all()
+        assert out["reason"].iloc[1] == "coverage 0.40 below 0.5"
+        assert out.attrs["provenance"]["steps"][-1] == {
+            "step": "mask_low_coverage",
+            "minimum": 0.5,
+            "n_masked": 1,
+        }
+
+    def test_an_earlier_reason_stays(self) -> None:
+        before = table(value=[1.0, np.nan, 3.0], lower=np.nan, upper=np.nan, reason=[None, "cloud", None])
+        assert indicators.mask_low_coverage(before, minimum=0.5)["reason"].iloc[1] == "cloud"
+
+    def test_unknown_coverage_is_kept(self) -> None:
+        out = indicators.mask_low_coverage(table(coverage=np.nan), minimum=0.5)
+        assert out["value"].notna().all()
+
+    def test_minimum_is_a_share(self) -> None:
+        with pytest.raises(IndicatorError, match="`minimum` is a share"):
+            indicators.mask_low_coverage(table(), minimum=50)
+
+
+class TestConcat:
+    def test_provenance_of_each_is_kept_once(self) -> None:
+        other = indicators.make(
+            {"region": ["a"], "value": [9.0]}, indicator="people", unit="person", provenance={"items": ["p"]}
+        )
+        out = indicators.concat([table(), other, indicators.validate(raw(region=["d", "e", "f"]))])
+        assert len(out) == 7
+        assert [source["items"] for source in indicators.sources(out)] == [["i"], ["p"]]
+
+    def test_one_source_stays_flat(self) -> None:
+        out = indicators.concat([table(), raw(region=["d", "e", "f"])])
+        assert out.attrs["provenance"]["items"] == ["i"]
+
+    def test_levels_must_agree(self) -> None:
+        other = raw(region=["d", "e", "f"])
+        other.attrs["interval"] = 0.9
+        with pytest.raises(IndicatorError, match=r"different levels \(\[0.9, 0.95\]\)"):
+            indicators.concat([table(), other])
+
+    def test_the_same_row_twice_is_refused(self) -> None:
+        with pytest.raises(IndicatorError, match="repeat"):
+            indicators.concat([table(), table()])
+
+    def test_nothing_is_refused(self) -> None:
+        with pytest.raises(IndicatorError, match="empty"):
+            indicators.concat([])
+
+
+class TestToWide:
+    def test_one_column_an_indicator(self) -> None:
+        people = indicators.make(
+            {"region": ["c", "a"], "time": "2020-01-01", "value": [30.0, 10.0]},
+            indicator="people",
+            unit="person",
+        )
+        wide = indicators.to_wide(indicators.concat([table(), people]))
+        assert wide["region"].tolist() == ["a", "b", "c"]
+        assert wide["people"].fillna(-1).tolist() == [10.0, -1.0, 30.0]
+        assert wide["lights"].tolist() == [1.0, 2.0, 3.0]
+        assert wide.attrs["units"] == {"lights": "km2", "people": "person"}
+
+    def test_counts_stay_whole(self) -> None:
+        assert indicators.to_wide(table(), column="n_obs")["lights"].dtype == "Int64"
+
+    def test_rows_without_a_time_are_kept(self) -> None:
+        wide = indicators.to_wide(table(time=pd.NaT))
+        assert wide["lights"].tolist() == [1.0, 2.0, 3.0]
+
+    def test_only_numbers_go_wide(self) -> None:
+        with pytest.raises(IndicatorError, match="got 'unit'"):
+            indicators.to_wide(table(), column="unit")  # type: ignore[arg-type]
+
+
+class TestMerge:
+    gdp = pd.DataFrame({"region": ["a", "b", "z"], "gdp": [10.0, 20.0, 99.0], "pop": [1.0, 2.0, 3.0]})
+
+    def test_left_keeps_all_rows_and_attrs_and_counts(self) -> None:
+        out = indicators.merge(table(), self.gdp, columns=["gdp"])
+        assert out["gdp"].fillna(-1).tolist() == [10.0, 20.0, -1.0]
+        assert "pop" not in out
+        assert out.attrs["merge"] == {"unmatched": 1, "unused": 1}
+        assert out.attrs["provenance"]["items"] == ["i"]
+        indicators.validate(out)
+
+    def test_inner_warns_with_the_count(self) -> None:
+        with pytest.warns(DroppedRowsWarning, match=r"1 of 3 rows .* c\."):
+            out = indicators.merge(table(), self.gdp, how="inner")
+        assert out["region"].tolist() == ["a", "b"]
+
+    def test_by_index_name_and_by_two_keys(self) -> None:
+        other = pd.DataFrame(
+            {"region": ["a", "a"], "time": pd.to_datetime(["2020-01-01", "2021-01-01"]), "gdp": [1.0, 2.0]}
+        )
+        out = indicators.merge(table(), other.set_index(["region", "time"]), on=("region", "time"))
+        assert out["gdp"].iloc[0] == 1.0
+        assert out["gdp"].isna().sum() == 2
+
+    def test_a_key_that_comes_twice_is_refused(self) -> None:
+        with pytest.raises(IndicatorError, match=r"1 row\(s\) with a key that came before, first \['a'\]"):
+            indicators.merge(table(), pd.DataFrame({"region": ["a", "a"], "gdp": [1.0, 2.0]}))
+
+    def test_a_column_in_both_is_refused(self) -> None:
+        with pytest.raises(IndicatorError, match=r"\['unit'\] are in both"):
+            indicators.merge(table(), pd.DataFrame({"region": ["a"], "unit": ["USD"]}))
+
+    def test_absent_keys_and_columns(self) -> None:
+        with pytest.raises(IndicatorError, match=r"`other` has no column \['region'\]"):
+            indicators.merge(table(), self.gdp.rename(columns={"region": "iso3"}))
+        with pytest.raises(IndicatorError, match=r"no columns \['gnp'\]"):
+            indicators.merge(table(), self.gdp, columns=["gnp"])
