@@ -13,11 +13,13 @@ __all__ = [
     "EconsatError",
     "EconsatWarning",
     "EmptySearchError",
+    "FewClustersWarning",
     "GeometryRepairedWarning",
     "GeometryWarning",
     "GridError",
     "IndicatorError",
     "MapError",
+    "MapSizeWarning",
     "MissingCRSError",
     "ModelError",
     "OutOfBoundsError",
@@ -26,8 +28,10 @@ __all__ = [
     "ReadError",
     "RegionError",
     "ReportError",
+    "ReportWarning",
     "SizeError",
     "SyntheticDataWarning",
+    "TruncatedWarning",
     "UndatedWarning",
     "UnknownBandError",
 ]
@@ -113,6 +117,18 @@ class DroppedRowsWarning(EconsatWarning):
     """Rows were left out of an estimation; the count is in the result."""
 
 
+class MapSizeWarning(EconsatWarning):
+    """A map is so large that notebooks and browsers become slow."""
+
+
+class ReportWarning(EconsatWarning):
+    """Something that a notebook shows could not be put into a report; the report says so in its place."""
+
+
+class FewClustersWarning(EconsatWarning):
+    """Standard errors are clustered by so few clusters that they are unreliable, as a rule too small."""
+
+
 class SyntheticDataWarning(EconsatWarning):
     """Some of the data were simulated, not observed."""
 
@@ -127,3 +143,7 @@ class GeometryRepairedWarning(EconsatWarning):
 
 class GeometryWarning(EconsatWarning):
     """Invalid geometries were repaired; the message counts and names them."""
+
+
+class TruncatedWarning(EconsatWarning):
+    """A search returned fewer items than matched; the message says how many."""

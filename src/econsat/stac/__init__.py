@@ -1,0 +1,18 @@
+"""What the satellites saw: catalogs (`catalog`), cubes of pixels (`cube`), physical units (`radiometry`)."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+
+__all__ = ["catalog", "cube", "radiometry"]
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in __all__:
+        return import_module(f"econsat.stac.{name}")
+    raise AttributeError(f"module 'econsat.stac' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

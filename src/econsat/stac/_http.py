@@ -1,0 +1,171 @@
+"""Read JSON from a file or over HTTP, with a timeout, retries and a limit on size.
+
+pystac-client retries neither a POST nor a 503 without Retry-After unless it is handed an explicit `Retry`;
+the one made here does both, and the crawl of static catalogs uses the same.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urljoin, urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import BaseHTTPResponse
+from urllib3.util import Retry
+
+from econsat.errors import CatalogError
+
+__all__ = ["JsonReader", "PoliteRetry", "is_url", "resolve", "retry_policy"]
+
+# What GDAL, too, holds for passing (its VSI curl handler retries these codes): congestion and broken
+# gateways.
+_TRANSIENT = (429, 500, 502, 503, 504)
+# A server may ask for an hour of patience; a notebook has none.
+_MAX_RETRY_AFTER = 60.0
+# No catalog, collection or item comes near this; a page of a STAC API is read by pystac-client.
+_MAX_BYTES = 64 * 1024 * 1024
+
+
+class PoliteRetry(Retry):
+    """urllib3's retry, which honours Retry-After up to a minute."""
+
+    def get_retry_after(self, response: BaseHTTPResponse) -> float | None:
+        """Return the seconds that the server asks for, at most 60."""
+        seconds = super().get_retry_after(response)
+        return None if seconds is None else min(seconds, _MAX_RETRY_AFTER)
+
+
+def retry_policy(retries: int, backoff: float) -> Retry:
+    """Return the retry policy for every method, POST included (a STAC search changes nothing)."""
+    return PoliteRetry(
+        total=retries,
+        backoff_factor=backoff,
+        status_forcelist=_TRANSIENT,
+        allowed_methods=None,
+        respect_retry_after_header=True,
+        raise_on_status=False,
+    )
+
+
+def is_url(href: str) -> bool:
+    """Say whether an href is an HTTP address."""
+    return urlsplit(href).scheme.lower() in {"http", "https"}
+
+
+def resolve(href: str, base: str) -> str:
+    """Return an href made absolute against the document it stands in.
+
+    A document that came over the network may not point at local files.
+
+    Examples
+    --------
+    >>> resolve("./a/item.json", "https://example.org/cat/catalog.json")
+    'https://example.org/cat/a/item.json'
+    >>> resolve("../b.json", "/data/cat/catalog.json")
+    '/data/b.json'
+    """
+    if is_url(base):
+        absolute = urljoin(base, href)
+        if not is_url(absolute):
+            raise CatalogError(
+                f"{base} links to {href!r}, which is not an http(s) address: it is not followed"
+            )
+        return absolute
+    if is_url(href):
+        return href
+    parts = urlsplit(href)
+    if parts.scheme == "file":
+        return unquote(parts.path)
+    if parts.scheme and len(parts.scheme) > 1:
+        raise CatalogError(f"{base} links to {href!r}, which is neither a path nor an http(s) address")
+    return str((Path(base).parent / href).resolve())
+
+
+class JsonReader:
+    """Reads JSON objects; one HTTP session for all of them.
+
+    Parameters
+    ----------
+    timeout : float
+        Seconds to wait for a connection, and for each pause in an answer.
+    retries : int
+        How often to try again.
+    backoff : float
+        Seconds of the first pause between tries; doubled each time.
+    headers : mapping, optional
+        HTTP headers of every request.
+    """
+
+    def __init__(
+        self, *, timeout: float, retries: int, backoff: float, headers: Mapping[str, str] | None = None
+    ) -> None:
+        self.timeout = timeout
+        self.retries = retries
+        self.session = requests.Session()
+        self.session.headers.update(headers or {})
+        adapter = HTTPAdapter(max_retries=retry_policy(retries, backoff))
+        self.session.mount("http://", adapter)
+        self.session.mount("https://", adapter)
+
+    def read(self, href: str, *, found_in: str | None = None) -> dict[str, Any]:
+        """Return the JSON object at an address or path; what goes wrong is a `CatalogError` naming it."""
+        where = href + (f" (linked from {found_in})" if found_in else "")
+        content = self._fetch(href, where) if is_url(href) else _local(href, where)
+        text = content.decode("utf-8-sig", errors="replace")
+        try:
+            value = json.loads(text)
+        except RecursionError:
+            raise CatalogError(f"{where} nests too deeply to be STAC") from None
+        except json.JSONDecodeError as error:
+            start = text.lstrip()[:256].lower()
+            if start.startswith("<"):
+                raise CatalogError(
+                    f"{where} is an HTML or XML page, not STAC JSON (a login or an error page?): it begins "
+                    f"{start[:60]!r}"
+                ) from None
+            raise CatalogError(
+                f"{where} is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+            ) from None
+        if not isinstance(value, dict):
+            raise CatalogError(f"{where} holds a JSON {type(value).__name__}, not a STAC object")
+        return value
+
+    def _fetch(self, href: str, where: str) -> bytes:
+        advice = (
+            f"tried {self.retries + 1} time(s) with timeout={self.timeout:g} s; change `timeout` or `retries`"
+        )
+        try:
+            with self.session.get(href, timeout=self.timeout, stream=True) as answer:
+                if answer.status_code >= 400:
+                    again = f" ({advice})" if answer.status_code in _TRANSIENT else ""
+                    raise CatalogError(f"{where} answered HTTP {answer.status_code} {answer.reason}{again}")
+                content = bytearray()
+                for chunk in answer.iter_content(1 << 16):
+                    content += chunk
+                    if len(content) > _MAX_BYTES:
+                        raise CatalogError(
+                            f"{where} is longer than {_MAX_BYTES >> 20} MiB: it is not read as STAC"
+                        )
+                return bytes(content)
+        except requests.Timeout as error:
+            raise CatalogError(f"{where} did not answer in time: {advice}") from error
+        except requests.RequestException as error:
+            raise CatalogError(f"{where} could not be read: {_brief(error)}; {advice}") from error
+
+
+def _brief(error: Exception) -> str:
+    """Return an error's text without the query of any address in it, where tokens would stand."""
+    return str(error).split("?", maxsplit=1)[0][:300]
+
+
+def _local(href: str, where: str) -> bytes:
+    path = Path(href)
+    if not path.is_file():
+        raise CatalogError(f"{where} does not exist")
+    if path.stat().st_size > _MAX_BYTES:
+        raise CatalogError(f"{where} is longer than {_MAX_BYTES >> 20} MiB: it is not read as STAC")
+    return path.read_bytes()

@@ -1,0 +1,202 @@
+"""Static catalogs: a tree of JSON files, crawled with timeout and retries, and searched here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pystac
+import shapely
+import shapely.geometry
+from shapely.geometry.base import BaseGeometry
+
+from econsat.errors import CatalogError
+from econsat.stac import _filter, _period
+from econsat.stac._http import JsonReader, resolve
+
+__all__ = ["Node", "StaticTree", "item_geometry", "select", "to_item"]
+
+_MAX_DEPTH = 20
+
+
+@dataclass(frozen=True)
+class Node:
+    """A catalog or collection of the tree.
+
+    Attributes
+    ----------
+    href : str
+        Where it was read.
+    body : dict
+        Its JSON.
+    children, items : list of str
+        Absolute hrefs of what it links to.
+    """
+
+    href: str
+    body: dict[str, Any]
+    children: list[str] = field(default_factory=list)
+    items: list[str] = field(default_factory=list)
+
+    @property
+    def is_collection(self) -> bool:
+        """Whether it is a STAC collection."""
+        return self.body.get("type") == "Collection"
+
+
+class StaticTree:
+    """The catalogs, collections and items below one `catalog.json`, each read once.
+
+    Parameters
+    ----------
+    href : str
+        Path or address of the root.
+    root : dict
+        Its JSON.
+    reader : JsonReader
+        What reads the rest.
+    """
+
+    def __init__(self, href: str, root: dict[str, Any], *, reader: JsonReader) -> None:
+        self._reader = reader
+        self._root = self._node(href, root)
+        self._nodes: dict[str, Node] = {href: self._root}
+        self._items: dict[str, dict[str, Any]] = {}
+
+    @staticmethod
+    def _node(href: str, body: dict[str, Any]) -> Node:
+        kind = body.get("type")
+        if kind not in ("Catalog", "Collection"):
+            seen = f"its `type` is {kind!r}"
+            raise CatalogError(f"{href} is not a STAC catalog or collection: {seen}")
+        links = [link for link in body.get("links") or [] if isinstance(link, Mapping) and link.get("href")]
+        hrefs = {
+            rel: list(
+                dict.fromkeys(resolve(str(link["href"]), href) for link in links if link.get("rel") == rel)
+            )
+            for rel in ("child", "item")
+        }
+        return Node(href, body, children=hrefs["child"], items=hrefs["item"])
+
+    def _child(self, href: str, parent: str) -> Node:
+        if href not in self._nodes:
+            self._nodes[href] = self._node(href, self._reader.read(href, found_in=parent))
+        return self._nodes[href]
+
+    def walk(self, start: Node | None = None) -> Iterator[Node]:
+        """Yield the nodes from the root, or from one of them, downwards, each once."""
+        seen: set[str] = set()
+        stack = [(start or self._root, 0)]
+        while stack:
+            node, depth = stack.pop()
+            if node.href in seen:
+                continue
+            seen.add(node.href)
+            if depth > _MAX_DEPTH:
+                raise CatalogError(f"{node.href} lies more than {_MAX_DEPTH} levels below {self._root.href}")
+            yield node
+            stack.extend((self._child(href, node.href), depth + 1) for href in reversed(node.children))
+
+    def collections(self) -> list[Node]:
+        """Return the collections of the tree, sorted by id."""
+        return sorted((n for n in self.walk() if n.is_collection), key=lambda n: str(n.body.get("id")))
+
+    def items(
+        self, collections: list[str] | None, *, progress: Callable[..., Any] | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the items of some collections, or all there are, as dicts with absolute asset hrefs."""
+        starts = (
+            [self._root]
+            if collections is None
+            else [n for n in self.collections() if str(n.body.get("id")) in collections]
+        )
+        hrefs: dict[str, tuple[str, str | None]] = {}
+        for start in starts:
+            for node in self.walk(start):
+                owner = str(node.body["id"]) if node.is_collection else None
+                for href in node.items:
+                    hrefs.setdefault(href, (node.href, owner))
+        todo: Any = list(hrefs.items())
+        if progress is not None:
+            todo = progress(todo, desc="items", total=len(hrefs))
+        for href, (parent, owner) in todo:
+            item = self._item(href, parent, owner)
+            if collections is None or item.get("collection") in collections:
+                yield item
+
+    def _item(self, href: str, parent: str, owner: str | None) -> dict[str, Any]:
+        if href not in self._items:
+            body = self._reader.read(href, found_in=parent)
+            if body.get("type") != "Feature" or "assets" not in body:
+                raise CatalogError(
+                    f"{href} (linked from {parent}) is not a STAC item: its `type` is {body.get('type')!r}"
+                )
+            if not body.get("collection") and owner:
+                body["collection"] = owner
+            for key, asset in body["assets"].items():
+                if not isinstance(asset, dict) or not asset.get("href"):
+                    raise CatalogError(f"{href}: the asset {key!r} has no href")
+                asset["href"] = _asset_href(str(asset["href"]), href)
+            body["links"] = [{"rel": "self", "href": href, "type": "application/geo+json"}]
+            self._items[href] = body
+        return self._items[href]
+
+
+def _asset_href(href: str, base: str) -> str:
+    # Object stores and the like are the loader's business: only relative hrefs are touched.
+    scheme, colon, _ = href.partition(":")
+    if colon and len(scheme) > 1 and scheme.isalnum() and scheme not in ("http", "https", "file"):
+        return href
+    return resolve(href, base)
+
+
+def item_geometry(item: Mapping[str, Any]) -> BaseGeometry | None:
+    """Return the footprint of an item: its geometry, else its bounding box, else None."""
+    if item.get("geometry"):
+        shape: BaseGeometry = shapely.geometry.shape(item["geometry"])
+        return shape if shape.is_valid else cast(BaseGeometry, shapely.make_valid(shape))
+    bbox = item.get("bbox")
+    if not bbox:
+        return None
+    half = len(bbox) // 2
+    west, south, east, north = bbox[0], bbox[1], bbox[half], bbox[half + 1]
+    if west <= east:
+        return shapely.box(west, south, east, north)
+    return shapely.MultiPolygon([shapely.box(west, south, 180, north), shapely.box(-180, south, east, north)])
+
+
+def select(
+    items: Iterator[dict[str, Any]],
+    *,
+    region: BaseGeometry | None,
+    period: _period.Interval | None,
+    condition: Mapping[str, Any] | None,
+) -> list[pystac.Item]:
+    """Return the items that meet a region, a period and a filter."""
+    found = []
+    if region is not None:
+        shapely.prepare(region)
+    for item in items:
+        if region is not None:
+            shape = item_geometry(item)
+            if shape is None or not region.intersects(shape):
+                continue
+        if period is not None:
+            span = _period.item_interval(item.get("properties") or {})
+            if span is None or not _period.overlaps(period, span):
+                continue
+        if condition is not None and not _filter.matches(condition, item):
+            continue
+        found.append(to_item(item))
+    return found
+
+
+def to_item(body: dict[str, Any]) -> pystac.Item:
+    """Return a dict as a pystac item, or raise naming it."""
+    try:
+        return pystac.Item.from_dict(body, preserve_dict=True)
+    except (AttributeError, KeyError, TypeError, ValueError, pystac.STACError) as error:
+        raise CatalogError(
+            f"the item {body.get('id')!r} is not valid STAC: {type(error).__name__}: {error}"
+        ) from error
