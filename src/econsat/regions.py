@@ -1,8 +1,8 @@
-"""Places: countries, states and provinces, ports, circles and boxes, and whatever table of shapes a user brings.
+"""Places: countries, states, ports, circles, boxes, and whatever table of shapes a user brings.
 
-Every function returns a GeoDataFrame in EPSG:4326 (longitude, latitude) whose index is named ``region`` and holds unique
-text, with at least the columns ``name`` and ``iso3``. No geometry leaves -180..180: what crosses the antimeridian comes in
-parts on both of its sides.
+Every function returns a GeoDataFrame in EPSG:4326 (longitude, latitude) whose index is named ``region`` and
+holds unique text, with at least the columns ``name`` and ``iso3``. No geometry leaves -180..180: what crosses
+the antimeridian comes in parts on both of its sides.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import pandas as pd
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+from econsat._globe import circle
 from econsat._iso import ALIASES, AMBIGUOUS, ISO3_TO_NATURAL_EARTH, iso2_to_iso3, plain
 from econsat._resources import data_dir
 from econsat.errors import RegionError
@@ -29,7 +30,6 @@ __all__ = ["around", "box", "countries", "port", "read", "states", "states_with_
 
 # A circle wider than a quarter of a meridian (10,001.97 km on WGS 84) could hold both poles.
 _MAX_RADIUS_KM = 10_000.0
-_VERTICES = 360
 
 
 def _close(wanted: str, known: Iterable[str], *, n: int = 5) -> str:
@@ -88,12 +88,14 @@ def _code(wanted: object) -> str:
             return code
     if iso3 in iso2_to_iso3().values():
         raise RegionError(
-            f"{wanted!r} is a valid code ({iso3}), but its outline is too small for the bundled 1:110m countries. "
+            f"{wanted!r} is a valid code ({iso3}), but its outline is too small for the bundled 1:110m "
+            "countries. "
             "Pass your own file to regions.read()."
         )
     near = _close(text, [*table.index, *table["name"], *ALIASES])
     raise RegionError(
-        f"no country {wanted!r} among the {len(table)} bundled ones.{near} Codes are ISO 3166-1 alpha-3 or alpha-2; "
+        f"no country {wanted!r} among the {len(table)} bundled ones.{near} Codes are ISO 3166-1 alpha-3 or "
+        "alpha-2; "
         "regions.countries() lists all."
     )
 
@@ -109,10 +111,11 @@ def countries(codes: str | Iterable[str] | None = None) -> gpd.GeoDataFrame:
     Returns
     -------
     geopandas.GeoDataFrame
-        Index ``region``: Natural Earth's country code, which is ISO alpha-3 but for SDS (South Sudan), PSX (Palestine),
-        SAH (Western Sahara), KOS (Kosovo), CYN (Northern Cyprus) and SOL (Somaliland). Columns ``name``, ``iso3`` (the
-        same code), ``continent``, ``pop_est`` (persons, about 2017), ``gdp_md_est`` (million USD, about 2016),
-        ``income_grp`` and ``geometry``. Rows come in the order asked for, else by code.
+        Index ``region``: Natural Earth's country code, which is ISO alpha-3 but for SDS (South Sudan), PSX
+        (Palestine), SAH (Western Sahara), KOS (Kosovo), CYN (Northern Cyprus) and SOL (Somaliland). Columns
+        ``name``, ``iso3`` (the same code), ``continent``, ``pop_est`` (persons, about 2017), ``gdp_md_est``
+        (million USD, about 2016), ``income_grp`` and ``geometry``. Rows come in the order asked for, else by
+        code.
 
     Raises
     ------
@@ -162,9 +165,10 @@ def states(country: str | Iterable[str] | None = None) -> gpd.GeoDataFrame:
     Returns
     -------
     geopandas.GeoDataFrame
-        Index ``region`` such as ``"IND-Maharashtra"``. Columns ``name``, ``iso3``, ``gdp_share`` (share of the total of
-        the country's matched states, 0..1, of about 2014 to 2016; missing for Burundi), ``gsdp_column`` (the column of the
-        source) and ``geometry`` (Natural Earth, simplified to 0.05 degrees).
+        Index ``region`` such as ``"IND-Maharashtra"``. Columns ``name``, ``iso3``, ``gdp_share`` (share of
+        the total of the country's matched states, 0..1, of about 2014 to 2016; missing for Burundi),
+        ``gsdp_column`` (the column of the source) and ``geometry`` (Natural Earth, simplified to 0.05
+        degrees).
 
     Raises
     ------
@@ -205,12 +209,14 @@ def port(name_or_locode: str) -> gpd.GeoDataFrame:
     Parameters
     ----------
     name_or_locode : str
-        UN/LOCODE such as ``"NLRTM"``, a name such as ``"Rotterdam"``, or ``"Brest, France"`` where a name is not unique.
+        UN/LOCODE such as ``"NLRTM"``, a name such as ``"Rotterdam"``, or ``"Brest, France"`` where a name is
+        not unique.
 
     Returns
     -------
     geopandas.GeoDataFrame
-        One row; index ``region`` is the UN/LOCODE; columns ``name``, ``iso3``, ``country``, ``locode``, ``geometry``.
+        One row; index ``region`` is the UN/LOCODE; columns ``name``, ``iso3``, ``country``, ``locode``,
+        ``geometry``.
 
     Raises
     ------
@@ -239,8 +245,7 @@ def port(name_or_locode: str) -> gpd.GeoDataFrame:
         )
     if len(hits) > 1:
         each = "; ".join(
-            f"{r.locode} ({r.name_}, {r.country})"
-            for r in hits.rename(columns={"name": "name_"}).itertuples()
+            f"{r.locode} ({r.name_}, {r.country})" for r in hits.rename(columns={"name": "name_"}).itertuples()
         )
         raise RegionError(
             f"{name_or_locode!r} means {len(hits)} ports: {each}. Pass the LOCODE, or the name with its country."
@@ -276,7 +281,7 @@ def _finite(**values: object) -> list[float]:
     return out
 
 
-def box(west: float, south: float, east: float, north: float) -> gpd.GeoDataFrame:  # noqa: PLR0917 - the order is GeoJSON's
+def box(west: float, south: float, east: float, north: float) -> gpd.GeoDataFrame:
     """Return a box of longitudes and latitudes; ``west > east`` crosses the antimeridian.
 
     Parameters
@@ -303,9 +308,7 @@ def box(west: float, south: float, east: float, north: float) -> gpd.GeoDataFram
     """
     w, s, e, n = _finite(west=west, south=south, east=east, north=north)
     if not (-180 <= w <= 180 and -180 <= e <= 180):
-        raise RegionError(
-            f"longitudes {w} and {e}: both must lie in -180..180; west > east crosses the antimeridian"
-        )
+        raise RegionError(f"longitudes {w} and {e}: both must lie in -180..180; west > east crosses the antimeridian")
     if not -90 <= s < n <= 90:
         raise RegionError(
             f"latitudes {s} and {n}: they must lie in -90..90, south below north. Order: west, south, east, north"
@@ -318,11 +321,11 @@ def box(west: float, south: float, east: float, north: float) -> gpd.GeoDataFram
     return _one(parts[0] if len(parts) == 1 else shapely.MultiPolygon(parts), region)
 
 
-def around(lon: float, lat: float, km: float) -> gpd.GeoDataFrame:  # noqa: PLR0917 - a point and its radius
+def around(lon: float, lat: float, km: float) -> gpd.GeoDataFrame:
     """Return the circle of a given radius around a point, measured along the WGS 84 ellipsoid.
 
-    The circle is drawn with 360 vertices on it, so its area falls short by 0.005 %. It is split where it crosses the
-    antimeridian, and reaches up to the pole where it holds the pole.
+    The circle is drawn with 360 vertices on it, so its area falls short by 0.005 %. It is split where it
+    crosses the antimeridian, and reaches up to the pole where it holds the pole.
 
     Parameters
     ----------
@@ -343,57 +346,16 @@ def around(lon: float, lat: float, km: float) -> gpd.GeoDataFrame:  # noqa: PLR0
 
     Examples
     --------
-    >>> circle = around(4.0, 51.9, 20)
-    >>> round(circle.to_crs("EPSG:3035").area.iloc[0] / 1e6 / (3.14159 * 20**2), 3)
-    1.0
+    >>> area_km2 = around(4.0, 51.9, 20).to_crs("EPSG:3035").area.iloc[0] / 1e6
+    >>> print(f"{area_km2 / (3.14159 * 20**2):.3f}")
+    1.000
     """
     x, y, radius = _finite(lon=lon, lat=lat, km=km)
     if not (-180 <= x <= 180 and -90 <= y <= 90):
         raise RegionError(f"lon {x}, lat {y}: lon must lie in -180..180 and lat in -90..90 (lon comes first)")
     if not 0 < radius <= _MAX_RADIUS_KM:
         raise RegionError(f"km = {radius:g}: a radius above 0 and at most {_MAX_RADIUS_KM:g} km is needed")
-    return _one(_circle(x, y, radius * 1000.0), f"{radius:g} km around {x:g} {y:g}")
-
-
-def _circle(lon: float, lat: float, metres: float) -> BaseGeometry:
-    from pyproj import Geod
-
-    geod = Geod(ellps="WGS84")
-    azimuths = np.linspace(0.0, 360.0, _VERTICES, endpoint=False)
-    ones = np.ones(_VERTICES)
-    lons, lats, _ = geod.fwd(lon * ones, lat * ones, azimuths, metres * ones)
-    xs, ys = np.asarray(lons), np.asarray(lats)
-    for pole in (90.0, -90.0):
-        if geod.inv(lon, lat, lon, pole)[2] <= metres:
-            return _cap(xs, ys, pole)
-    # Seen from the centre no vertex is more than half a turn away, so its longitude can be unrolled about the centre's.
-    unrolled = lon + (xs - lon + 180.0) % 360.0 - 180.0
-    return _wrapped(shapely.Polygon(np.column_stack([unrolled, ys])))
-
-
-def _cap(xs: np.ndarray, ys: np.ndarray, pole: float) -> BaseGeometry:
-    """Return the polygon between a ring of points that goes once round the globe and the pole inside it."""
-    xs = (xs + 180.0) % 360.0 - 180.0
-    order = np.argsort(xs)
-    xs, ys = xs[order], ys[order]
-    gap = xs[0] + 360.0 - xs[-1]
-    at_edge = ys[-1] + (ys[0] - ys[-1]) * ((180.0 - xs[-1]) / gap if gap > 0 else 0.0)
-    ring = [(-180.0, at_edge), *zip(xs, ys, strict=True), (180.0, at_edge), (180.0, pole), (-180.0, pole)]
-    return shapely.make_valid(shapely.Polygon(ring))
-
-
-def _wrapped(geometry: BaseGeometry) -> BaseGeometry:
-    """Return a geometry cut at the antimeridian and moved into -180..180."""
-    west, _, east, _ = geometry.bounds
-    if west >= -180.0 and east <= 180.0:
-        return geometry
-    parts: list[BaseGeometry] = []
-    for turn in (-360.0, 0.0, 360.0):
-        cut = shapely.intersection(geometry, shapely.box(-180.0 - turn, -90.0, 180.0 - turn, 90.0))
-        moved = shapely.transform(cut, lambda xy, turn=turn: xy + np.array([turn, 0.0]))
-        parts.extend(g for g in shapely.get_parts(moved) if not g.is_empty and g.geom_type != "Point")
-    flat = [g for g in parts if shapely.get_dimensions(g) == shapely.get_dimensions(geometry)]
-    return shapely.union_all(flat)
+    return _one(circle(x, y, metres=radius * 1000.0), f"{radius:g} km around {x:g} {y:g}")
 
 
 def read(source: Any, *, index: Hashable | None = None, layer: str | None = None) -> gpd.GeoDataFrame:
@@ -402,24 +364,27 @@ def read(source: Any, *, index: Hashable | None = None, layer: str | None = None
     Parameters
     ----------
     source : object
-        A path to a vector file (GeoJSON, GeoPackage, shapefile or its zip, FlatGeobuf, GeoParquet); a GeoDataFrame or
-        GeoSeries; a shapely geometry in longitude and latitude; a box ``(west, south, east, north)``; GeoJSON as a dict or
-        as text; a country's code or name; a state's id such as ``"IND-Maharashtra"``; or a list of codes.
+        A path to a vector file (GeoJSON, GeoPackage, shapefile or its zip, FlatGeobuf, GeoParquet); a
+        GeoDataFrame or GeoSeries; a shapely geometry in longitude and latitude; a box ``(west, south, east,
+        north)``; GeoJSON as a dict or as text; a country's code or name; a state's id such as
+        ``"IND-Maharashtra"``; or a list of codes.
     index : hashable, optional
-        The column whose values become the region's ids. By default the column ``region``, else the table's own index.
+        The column whose values become the region's ids. By default the column ``region``, else the table's
+        own index.
     layer : str, optional
         The layer to read from a file that has several.
 
     Returns
     -------
     geopandas.GeoDataFrame
-        EPSG:4326, index ``region`` of unique text, columns ``name`` and ``iso3`` (missing where the source has none) before
-        the source's own.
+        EPSG:4326, index ``region`` of unique text, columns ``name`` and ``iso3`` (missing where the source
+        has none) before the source's own.
 
     Raises
     ------
     RegionError
-        There is nothing there, no geometry, ids that stand twice, a file that is not what its name says, or an unknown place.
+        There is nothing there, no geometry, ids that stand twice, a file that is not what its name says, or
+        an unknown place.
     MissingCRSError
         The table does not say in which coordinate reference system it is.
 
@@ -445,7 +410,7 @@ def read(source: Any, *, index: Hashable | None = None, layer: str | None = None
             return known
     elif isinstance(source, Sequence) or (isinstance(source, np.ndarray) and source.ndim == 1):
         return _from_sequence(list(source))
-    return tidy(as_frame(source, layer=layer), index=index, wrap=_wrapped)
+    return tidy(as_frame(source, layer=layer), index=index)
 
 
 def _from_sequence(values: list[Any]) -> gpd.GeoDataFrame:
@@ -459,7 +424,8 @@ def _from_sequence(values: list[Any]) -> gpd.GeoDataFrame:
     if len(values) == 4:
         return box(*values)
     raise RegionError(
-        f"a list of places is either codes (text) or a box of four numbers (west, south, east, north), not {values!r:.200}"
+        "a list of places is either codes (text) or a box of four numbers (west, south, east, north), not "
+        f"{values!r:.200}"
     )
 
 
@@ -481,5 +447,6 @@ def _by_name(text: str) -> gpd.GeoDataFrame | None:
         return countries(text)
     except RegionError as error:
         raise RegionError(
-            f"{error} A region may also be a path, a state's id such as 'IND-Maharashtra', a box, GeoJSON or a GeoDataFrame."
+            f"{error} A region may also be a path, a state's id such as 'IND-Maharashtra', a box, GeoJSON or "
+            "a GeoDataFrame."
         ) from None

@@ -93,12 +93,8 @@ class Api:
         self, url: str, *, timeout: float, retries: int, backoff: float, headers: Mapping[str, str] | None
     ) -> None:
         self._url = url
-        self._advice = (
-            f"tried {retries + 1} time(s) with timeout={timeout:g} s; change `timeout` or `retries`"
-        )
-        io = StacApiIO(
-            headers=dict(headers or {}), timeout=timeout, max_retries=retry_policy(retries, backoff)
-        )
+        self._advice = f"tried {retries + 1} time(s) with timeout={timeout:g} s; change `timeout` or `retries`"
+        io = StacApiIO(headers=dict(headers or {}), timeout=timeout, max_retries=retry_policy(retries, backoff))
         try:
             self._client = pystac_client.Client.open(url, stac_io=io)
         except (APIError, KeyError, TypeError, ValueError) as error:
@@ -113,10 +109,7 @@ class Api:
     def collections(self) -> list[dict[str, Any]]:
         """Return the collections as dicts, sorted by id."""
         try:
-            found = [
-                c.to_dict(include_self_link=False, transform_hrefs=False)
-                for c in self._client.get_collections()
-            ]
+            found = [c.to_dict(include_self_link=False, transform_hrefs=False) for c in self._client.get_collections()]
         except (APIError, KeyError, TypeError, ValueError) as error:
             raise self._failed("the list of collections", error) from error
         return sorted(found, key=lambda c: str(c.get("id")))
@@ -140,7 +133,8 @@ class Api:
         """Return what a search finds, one item more than `max_items` where there is more."""
         if condition is not None and not self.filters:
             raise CatalogError(
-                f"the STAC API {self._url} does not say that it evaluates filters (item-search#filter): leave `filter` "
+                f"the STAC API {self._url} does not say that it evaluates filters (item-search#filter): "
+                "leave `filter` "
                 "out and choose among the items that come back"
             )
         asked = {
@@ -157,11 +151,12 @@ class Api:
         for area in areas:
             count = 0
             claimed: int | None = None
-            for fresh, claimed in self._pages({**asked, **area}, progress=progress):  # noqa: B007 - the last is used
+            for fresh, claimed in self._pages({**asked, **area}, progress=progress):
                 count += len(fresh)
                 bodies.update({_key(body): body for body in fresh if _key(body) not in bodies})
                 if max_items is not None and len(bodies) > max_items:
-                    # The same item may be counted by two areas, so only one search can say how many there are.
+                    # The same item may be counted by two areas, so only one search can say how many there
+                    # are.
                     return Answer(list(bodies.values()), claimed if len(areas) == 1 else None, short=False)
             short = short or (claimed is not None and count < claimed)
             matched = None if matched is None or (claimed is None and short) else matched + (claimed or count)
@@ -188,7 +183,8 @@ class Api:
                 fresh = [f for f in features if _key(f) not in seen]
                 if features and not fresh:
                     raise CatalogError(
-                        f"{self._url}: the server sends the same page again and again (after {len(seen)} items): its "
+                        f"{self._url}: the server sends the same page again and again (after {len(seen)} "
+                        "items): its "
                         "paging is broken; ask for less at a time (a shorter `period`, a smaller `region`)"
                     )
                 seen.update(_key(f) for f in fresh)

@@ -71,9 +71,7 @@ def resolve(href: str, base: str) -> str:
     if is_url(base):
         absolute = urljoin(base, href)
         if not is_url(absolute):
-            raise CatalogError(
-                f"{base} links to {href!r}, which is not an http(s) address: it is not followed"
-            )
+            raise CatalogError(f"{base} links to {href!r}, which is not an http(s) address: it is not followed")
         return absolute
     if is_url(href):
         return href
@@ -135,9 +133,7 @@ class JsonReader:
         return value
 
     def _fetch(self, href: str, where: str) -> bytes:
-        advice = (
-            f"tried {self.retries + 1} time(s) with timeout={self.timeout:g} s; change `timeout` or `retries`"
-        )
+        advice = f"tried {self.retries + 1} time(s) with timeout={self.timeout:g} s; change `timeout` or `retries`"
         try:
             with self.session.get(href, timeout=self.timeout, stream=True) as answer:
                 if answer.status_code >= 400:
@@ -147,9 +143,7 @@ class JsonReader:
                 for chunk in answer.iter_content(1 << 16):
                     content += chunk
                     if len(content) > _MAX_BYTES:
-                        raise CatalogError(
-                            f"{where} is longer than {_MAX_BYTES >> 20} MiB: it is not read as STAC"
-                        )
+                        raise CatalogError(f"{where} is longer than {_MAX_BYTES >> 20} MiB: it is not read as STAC")
                 return bytes(content)
         except requests.Timeout as error:
             raise CatalogError(f"{where} did not answer in time: {advice}") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import pystac
 import shapely
@@ -72,9 +72,7 @@ class StaticTree:
             raise CatalogError(f"{href} is not a STAC catalog or collection: {seen}")
         links = [link for link in body.get("links") or [] if isinstance(link, Mapping) and link.get("href")]
         hrefs = {
-            rel: list(
-                dict.fromkeys(resolve(str(link["href"]), href) for link in links if link.get("rel") == rel)
-            )
+            rel: list(dict.fromkeys(resolve(str(link["href"]), href) for link in links if link.get("rel") == rel))
             for rel in ("child", "item")
         }
         return Node(href, body, children=hrefs["child"], items=hrefs["item"])
@@ -155,7 +153,7 @@ def item_geometry(item: Mapping[str, Any]) -> BaseGeometry | None:
     """Return the footprint of an item: its geometry, else its bounding box, else None."""
     if item.get("geometry"):
         shape: BaseGeometry = shapely.geometry.shape(item["geometry"])
-        return shape if shape.is_valid else cast(BaseGeometry, shapely.make_valid(shape))
+        return shape if shape.is_valid else shapely.make_valid(shape)
     bbox = item.get("bbox")
     if not bbox:
         return None
@@ -197,6 +195,4 @@ def to_item(body: dict[str, Any]) -> pystac.Item:
     try:
         return pystac.Item.from_dict(body, preserve_dict=True)
     except (AttributeError, KeyError, TypeError, ValueError, pystac.STACError) as error:
-        raise CatalogError(
-            f"the item {body.get('id')!r} is not valid STAC: {type(error).__name__}: {error}"
-        ) from error
+        raise CatalogError(f"the item {body.get('id')!r} is not valid STAC: {type(error).__name__}: {error}") from error

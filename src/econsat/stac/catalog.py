@@ -92,9 +92,7 @@ def open_catalog(
     if is_url(href) and is_api(root):
         backend = Api(href, timeout=timeout, retries=retries, backoff=backoff, headers=headers)
     elif root.get("type") == "FeatureCollection":
-        raise CatalogError(
-            f"{href} is a list of items, not a catalog: read it with pystac.ItemCollection.from_file()"
-        )
+        raise CatalogError(f"{href} is a list of items, not a catalog: read it with pystac.ItemCollection.from_file()")
     else:
         backend = StaticTree(href, root, reader=reader)
     return Catalog(name or str(root.get("id", href)), href, backend, modifier=modifier)
@@ -169,9 +167,7 @@ class Catalog:
     def _repr_html_(self) -> str:
         """Return a small table of the collections for a notebook; every text from the catalog is escaped."""
         title = f"<b>{html.escape(self.name)}</b> <small>{html.escape(self.url)}</small>"
-        return (
-            f"<div>{title}{self.collections().head(20).to_html(escape=True, index=False, max_cols=6)}</div>"
-        )
+        return f"<div>{title}{self.collections().head(20).to_html(escape=True, index=False, max_cols=6)}</div>"
 
     def _bodies(self) -> list[dict[str, Any]]:
         if self._known is None:
@@ -286,12 +282,8 @@ class Catalog:
         ['foz-l8']
         """
         wanted = self._wanted(collections)
-        if max_items is not None and (
-            isinstance(max_items, bool) or not isinstance(max_items, int) or max_items < 1
-        ):
-            raise CatalogError(
-                f"max_items = {max_items!r}: a whole number above 0 is needed, or None for all"
-            )
+        if max_items is not None and (isinstance(max_items, bool) or not isinstance(max_items, int) or max_items < 1):
+            raise CatalogError(f"max_items = {max_items!r}: a whole number above 0 is needed, or None for all")
         area = _area(region)
         interval = None if period is None else _period.parse(period)
         condition = None if filter is None else _filter.parse(filter)
@@ -340,14 +332,10 @@ class Catalog:
                 near = difflib.get_close_matches(each, known, n=3, cutoff=0.5)
                 hint = f" Close: {', '.join(near)}." if near else ""
                 listing = ", ".join(known[:40]) + (f" and {len(known) - 40} more" if len(known) > 40 else "")
-                raise CatalogError(
-                    f"no collection {each!r} in the catalog {self.name!r}.{hint} There are: {listing}."
-                )
+                raise CatalogError(f"no collection {each!r} in the catalog {self.name!r}.{hint} There are: {listing}.")
         return list(dict.fromkeys(wanted))
 
-    def _nothing(
-        self, wanted: list[str] | None, area: BaseGeometry | None, period: Any, condition: Any
-    ) -> str:
+    def _nothing(self, wanted: list[str] | None, area: BaseGeometry | None, period: Any, condition: Any) -> str:
         asked = [
             f"collections {wanted}" if wanted else "all collections",
             f"a region within {_round(area.bounds)}" if area is not None else "",
@@ -363,9 +351,7 @@ class Catalog:
                     f"{end:%Y-%m-%d}" if end is not pd.NaT else "..",
                 )
                 box = bbox_of(body)
-                offers.append(
-                    f"{body.get('id')}: {_round(box) if box else 'no extent'}, {span[0]} to {span[1]}"
-                )
+                offers.append(f"{body.get('id')}: {_round(box) if box else 'no extent'}, {span[0]} to {span[1]}")
         listing = "; ".join(offers[:8]) + (f"; and {len(offers) - 8} more" if len(offers) > 8 else "")
         return (
             f"nothing in the catalog {self.name!r} for {', '.join(a for a in asked if a)}. On offer (west, "
@@ -402,9 +388,7 @@ def _absolute(item: pystac.Item) -> pystac.Item:
 
 def _warn_truncated(returned: int, matched: int | None, why: str) -> None:
     total = f"{matched} matched" if matched is not None else "more matched (the server does not say how many)"
-    warnings.warn(
-        f"{returned} items are returned, {total}: left out by {why}", TruncatedWarning, stacklevel=4
-    )
+    warnings.warn(f"{returned} items are returned, {total}: left out by {why}", TruncatedWarning, stacklevel=4)
 
 
 def _warn_undated(items: list[pystac.Item]) -> None:

@@ -1,0 +1,68 @@
+"""Shapes on the globe: geodesic circles, and geometries cut at the antimeridian."""
+
+from __future__ import annotations
+
+import numpy as np
+import shapely
+from pyproj import Geod
+from shapely import affinity
+from shapely.geometry.base import BaseGeometry
+
+__all__ = ["circle", "wrapped"]
+
+_VERTICES = 360
+
+
+def circle(lon: float, lat: float, *, metres: float) -> BaseGeometry:
+    """Return the geodesic circle around a point, as a polygon in longitude and latitude.
+
+    Examples
+    --------
+    >>> [round(x) for x in circle(179.9, 0, metres=500e3).bounds]
+    [-180, -5, 180, 5]
+    >>> circle(0, 89, metres=500e3).bounds[3]
+    90.0
+    """
+    geod = Geod(ellps="WGS84")
+    azimuths = np.linspace(0.0, 360.0, _VERTICES, endpoint=False)
+    ones = np.ones(_VERTICES)
+    lons, lats, _ = geod.fwd(lon * ones, lat * ones, azimuths, metres * ones)
+    xs, ys = np.asarray(lons), np.asarray(lats)
+    for pole in (90.0, -90.0):
+        if geod.inv(lon, lat, lon, pole)[2] <= metres:
+            return _cap(xs, ys, pole)
+    # Seen from the centre no vertex is more than half a turn away, so its longitude can be unrolled about the
+    # centre's.
+    unrolled = lon + (xs - lon + 180.0) % 360.0 - 180.0
+    return wrapped(shapely.Polygon(np.column_stack([unrolled, ys])))
+
+
+def _cap(xs: np.ndarray, ys: np.ndarray, pole: float) -> BaseGeometry:
+    """Return the polygon between a ring of points that goes once round the globe and the pole inside it."""
+    xs = (xs + 180.0) % 360.0 - 180.0
+    order = np.argsort(xs)
+    xs, ys = xs[order], ys[order]
+    gap = xs[0] + 360.0 - xs[-1]
+    at_edge = ys[-1] + (ys[0] - ys[-1]) * ((180.0 - xs[-1]) / gap if gap > 0 else 0.0)
+    ring = [(-180.0, at_edge), *zip(xs, ys, strict=True), (180.0, at_edge), (180.0, pole), (-180.0, pole)]
+    return shapely.make_valid(shapely.Polygon(ring))
+
+
+def wrapped(geometry: BaseGeometry) -> BaseGeometry:
+    """Return a geometry cut at the antimeridian and moved into -180..180.
+
+    Examples
+    --------
+    >>> wrapped(shapely.box(170, 0, 190, 10)).bounds
+    (-180.0, 0.0, 180.0, 10.0)
+    """
+    west, _, east, _ = geometry.bounds
+    if west >= -180.0 and east <= 180.0:
+        return geometry
+    parts: list[BaseGeometry] = []
+    for turn in (-360.0, 0.0, 360.0):
+        cut = shapely.intersection(geometry, shapely.box(-180.0 - turn, -90.0, 180.0 - turn, 90.0))
+        moved = affinity.translate(cut, xoff=turn)
+        parts.extend(g for g in shapely.get_parts(moved) if not g.is_empty and g.geom_type != "Point")
+    flat = [g for g in parts if shapely.get_dimensions(g) == shapely.get_dimensions(geometry)]
+    return shapely.union_all(flat)
