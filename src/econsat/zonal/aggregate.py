@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -72,10 +73,11 @@ class _Plan:
             columns.append(spread(values, held, row0=row0, col0=col0))
         if self.quantiles:
             columns.append(_quantiles(values, held, self.quantiles))
-        return columns[0] if len(columns) == 1 else np.concatenate(columns, axis=1)
+        out: Floats = columns[0] if len(columns) == 1 else np.concatenate(columns, axis=1)
+        return out
 
     def merge(self, parts: Floats) -> Floats:
-        """Merge partial results over the blocks of a grid: (..., n_blocks, n_regions, width) -> (..., n_regions, width)."""
+        """Merge partial results over a grid's blocks: (..., n_blocks, n_regions, width) -> (..., n_regions, width)."""
         out = np.empty(parts.shape[:-3] + parts.shape[-2:])
         at = MOMENTS
         out[..., :at] = parts[..., :at].sum(axis=-3)
@@ -145,7 +147,8 @@ def _weighted_quantiles(values: Floats, weight: Floats, qs: Floats) -> Floats:
     values, weight = values[order], weight[order]
     before = np.cumsum(weight) - weight
     position = np.arange(values.size) * weight + (values.size - 1) * before
-    return np.interp(qs * position[-1], position, values)
+    out: Floats = np.interp(qs * position[-1], position, values)
+    return out
 
 
 def aggregate(
@@ -160,8 +163,8 @@ def aggregate(
     Parameters
     ----------
     cube : xarray.DataArray or xarray.Dataset
-        Values on a regular grid with a CRS, dims in any order, north-up or south-up, lazy (dask) or not. NaN is missing,
-        and so is the raster's own nodata value (``.rio.nodata``) where it has one.
+        Values on a regular grid with a CRS, dims in any order, north-up or south-up, lazy (dask) or not. NaN is
+        missing, and so is the raster's own nodata value (``.rio.nodata``) where it has one.
     regions_or_weights : geopandas.GeoDataFrame, geopandas.GeoSeries or Weights
         Polygons, for which weights are built, or weights that `weights` built for this grid.
     stats : sequence of str
@@ -179,11 +182,11 @@ def aggregate(
         quantile(q)  with the weights of the mean, linear between values
         ============ ====================================================================================
 
-        `share` is the exact share of the pixel that the region covers, `area` the pixel's area: on longitude and latitude
-        that on a sphere (`Grid.row_area_km2`), on a projected grid the same for all.
+        `share` is the exact share of the pixel that the region covers, `area` the pixel's area: on longitude and
+        latitude that on a sphere (`Grid.row_area_km2`), on a projected grid the same for all.
     threads : int, optional
-        Threads to use on cubes in memory; default: as many as there are cores. The result does not depend on it. Lazy cubes
-        run on dask's own scheduler.
+        Threads to use on cubes in memory; default: as many as there are cores. The result does not depend on it. Lazy
+        cubes run on dask's own scheduler.
 
     Returns
     -------
@@ -195,8 +198,8 @@ def aggregate(
     Raises
     ------
     GridError, MissingCRSError, RegionError
-        As `weights`; also `GridError` if weights were built for another grid, and for `integral` and `area` on a Mercator
-        grid, whose pixels have no true area.
+        As `weights`; also `GridError` if weights were built for another grid, and for `integral` and `area` on a
+        Mercator grid, whose pixels have no true area.
     ParameterError
         If a statistic is unknown.
 
@@ -243,7 +246,9 @@ def _layers(cube: xr.DataArray | xr.Dataset, x_dim: str, y_dim: str) -> dict[str
         return {str(cube.name): cube}
     layers = {str(name): layer for name, layer in cube.data_vars.items() if {x_dim, y_dim} <= set(layer.dims)}
     if not layers:
-        raise GridError(f"The dataset has no variable with dimensions {y_dim!r} and {x_dim!r}; it has {list(cube.data_vars)}.")
+        raise GridError(
+            f"The dataset has no variable with dimensions {y_dim!r} and {x_dim!r}; it has {list(cube.data_vars)}."
+        )
     return layers
 
 
@@ -318,7 +323,7 @@ def _groups(held: Weights, n: int) -> list[tuple[int, int]]:
     done = np.cumsum(held.n_pixels)
     cuts = np.searchsorted(done, done[-1] * np.arange(1, n) / n) + 1
     edges = sorted({0, len(held), *(int(cut) for cut in cuts if cut < len(held))})
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(pairwise(edges))
 
 
 def _blocks(values: NDArray[Any], held: Weights, plan: _Plan, block_info: Any = None) -> Floats:
@@ -331,17 +336,17 @@ def _blocks(values: NDArray[Any], held: Weights, plan: _Plan, block_info: Any = 
 
 
 def _lazily(values: Any, held: Weights, plan: _Plan) -> Any:
-    import dask
     import dask.array as da
+    from dask.delayed import delayed
 
     if plan.quantiles:
         values = values.rechunk({values.ndim - 2: -1, values.ndim - 1: -1})
     lead, blocks = values.chunks[:-2], values.numblocks[-2:]
     n = values.ndim
-    parts = da.map_blocks(
+    parts = da.map_blocks(  # type: ignore[no-untyped-call]
         _blocks,
         values,
-        held=dask.delayed(held, pure=True),
+        held=delayed(held, pure=True),
         plan=plan,
         dtype=np.float64,
         new_axis=[n, n + 1],
@@ -354,13 +359,19 @@ def _lazily(values: Any, held: Weights, plan: _Plan) -> Any:
 
 
 def _finish_lazily(merged: Any, held: Weights, plan: _Plan) -> dict[str, Any]:
-    import dask
+    from dask.delayed import delayed
 
     axis = merged.ndim - 1
-    shared = dask.delayed(held, pure=True)
+    shared = delayed(held, pure=True)
     return {
         stat: merged.map_blocks(
-            _finish_one, held=shared, plan=plan, stat=stat, drop_axis=axis, dtype=np.float64, meta=np.empty((0,) * axis)
+            _finish_one,
+            held=shared,
+            plan=plan,
+            stat=stat,
+            drop_axis=axis,
+            dtype=np.float64,
+            meta=np.empty((0,) * axis),
         )
         for stat in plan.stats
     }

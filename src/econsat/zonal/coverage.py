@@ -1,9 +1,9 @@
 """The share of each pixel that a polygon covers, exactly, by one walk along the polygon's edges.
 
-Every edge adds its height, with a sign, to all pixels on its right. What it adds to the pixels that it passes through is
-the part of that height's strip on its right, a trapezoid, known in closed form. Summed along a row from the left,
+Every edge adds its height, with a sign, to all pixels on its right. What it adds to the pixels that it passes through
+is the part of that height's strip on its right, a trapezoid, known in closed form. Summed along a row from the left,
 these terms give the covered share of each pixel: no sampling, no clipping of polygons, a cost that grows with the
-perimeter and not with the area. The principle is that of exact-area scan conversion of outlines (as in font rasterisers).
+perimeter and not with the area. The principle is that of exact-area scan conversion (as in font rasterisers).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SNAP = 1e-12
 
 
 @numba.njit(cache=True, nogil=True)
-def _walk(xs, ys, ring_start, ring_region, signs, nx, ny, keys, heights, areas, store):  # type: ignore[no-untyped-def]
+def _walk(xs, ys, ring_start, ring_region, signs, nx, ny, keys, heights, areas, store):
     """Visit each (pixel, edge) pair; count them, and store key, signed height and signed area when `store`."""
     count = 0
     for ring in range(ring_region.size):
@@ -90,8 +90,24 @@ def _walk(xs, ys, ring_start, ring_region, signs, nx, ny, keys, heights, areas, 
 
 
 @numba.njit(cache=True, nogil=True)
-def _sweep(keys, heights, areas, order, nx, ny, tiny, full_ptr, full_row, full_start, full_stop,  # type: ignore[no-untyped-def]
-           part_ptr, part_row, part_col, part_share, store):
+def _sweep(
+    keys,
+    heights,
+    areas,
+    order,
+    nx,
+    ny,
+    tiny,
+    full_ptr,
+    full_row,
+    full_start,
+    full_stop,
+    part_ptr,
+    part_row,
+    part_col,
+    part_share,
+    store,
+):
     """Turn sorted terms into runs of full pixels and single partly covered ones; returns their counts."""
     n_full = 0
     n_part = 0
@@ -211,7 +227,22 @@ def rasterise(
     tiny = np.minimum(_SNAP, 1e-6 * region_px)
     ptr = np.zeros(n_regions + 1, np.int64)
     n_full, n_part = _sweep(
-        keys, heights, areas, order, nx, ny, tiny, ptr, none_i, none_i, none_i, ptr, none_i, none_i, none_f, False
+        keys,
+        heights,
+        areas,
+        order,
+        nx,
+        ny,
+        tiny,
+        ptr,
+        none_i,
+        none_i,
+        none_i,
+        ptr,
+        none_i,
+        none_i,
+        none_f,
+        False,
     )
     out: dict[str, NDArray[np.generic]] = {
         "full_ptr": np.zeros(n_regions + 1, np.int64),
@@ -228,7 +259,7 @@ def rasterise(
 
 
 @numba.njit(cache=True, nogil=True)
-def _row_sums(xs, ys, ring_start, ring_region, signs, row_min, row_weight, out):  # type: ignore[no-untyped-def]
+def _row_sums(xs, ys, ring_start, ring_region, signs, row_min, row_weight, out):
     for ring in range(ring_region.size):
         first = ring_start[ring]
         origin = xs[first]
@@ -261,8 +292,8 @@ def row_weighted_area(
 ) -> NDArray[np.float64]:
     """Return each region's area, row by row in pixels, times the weight of its row (on or off the grid).
 
-    `row_weight[k]` is the weight of row ``row_min + k``; it must reach over every vertex. The other arguments are those of
-    `rasterise`. Shape of the result: (n_regions,).
+    `row_weight[k]` is the weight of row ``row_min + k``; it must reach over every vertex. The other arguments are
+    those of `rasterise`. Shape of the result: (n_regions,).
     """
     out = np.zeros(n_regions)
     _row_sums(xs, ys, ring_start, ring_region, signs, row_min, row_weight, out)

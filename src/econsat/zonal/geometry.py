@@ -21,7 +21,9 @@ __all__ = ["Rings", "polygons_on", "rings_of"]
 
 # An edge that is straight in the regions' own CRS may leave its chord on the grid by this share of a pixel.
 _BEND_PX = 1e-3
-_MAX_HALVINGS = 24
+_MAX_ROUNDS = 24
+# More vertices than this for one region mean that the projection was never made for it.
+_MAX_VERTICES = 2_000_000
 
 
 class Rings(NamedTuple):
@@ -86,8 +88,8 @@ def _refuse_unusable(shapes: NDArray[Any], regions: Any) -> None:
     if flat.any():
         kinds = sorted({shape.geom_type for shape in shapes[flat]})
         raise RegionError(
-            f"{int(flat.sum())} of {len(shapes)} regions are no polygons but {', '.join(kinds)}: {_names(regions, flat)}. "
-            "Points and lines have no area; buffer them, or use econsat.regions.around()."
+            f"{int(flat.sum())} of {len(shapes)} regions are no polygons but {', '.join(kinds)}: "
+            f"{_names(regions, flat)}. Points and lines have no area; buffer them, or use econsat.regions.around()."
         )
 
 
@@ -96,8 +98,8 @@ def _repaired(shapes: NDArray[Any], regions: Any) -> NDArray[Any]:
     if not broken.any():
         return shapes
     warnings.warn(
-        f"{int(broken.sum())} of {len(shapes)} regions had invalid polygons and were repaired: {_names(regions, broken)} "
-        f"({shapely.is_valid_reason(shapes[broken][0])}).",
+        f"{int(broken.sum())} of {len(shapes)} regions had invalid polygons and were repaired: "
+        f"{_names(regions, broken)} ({shapely.is_valid_reason(shapes[broken][0])}).",
         GeometryRepairedWarning,
         stacklevel=5,
     )
@@ -123,8 +125,9 @@ def _reprojected(shapes: NDArray[Any], regions: Any, grid: Grid) -> NDArray[Any]
 
     out = np.empty_like(shapes)
     for i, shape in enumerate(shapes):
-        moved = shapely.transform(_densified(shape, forward, grid), forward)
-        if not np.isfinite(shapely.get_coordinates(moved)).all():
+        dense = _densified(shape, forward, grid)
+        moved = None if dense is None else shapely.transform(dense, forward)
+        if moved is None or not np.isfinite(shapely.get_coordinates(moved)).all():
             raise RegionError(
                 f"Region {regions.index[i]!r} cannot be expressed in the grid's CRS ({grid.crs.name}): part of it lies "
                 "outside the area that projection is made for. Clip it, or load the scenes with crs='EPSG:4326'."
@@ -134,22 +137,25 @@ def _reprojected(shapes: NDArray[Any], regions: Any, grid: Grid) -> NDArray[Any]
 
 
 def _densified(shape: Any, forward: Any, grid: Grid) -> Any:
-    """Add vertices until every edge, transformed, stays within `_BEND_PX` of its chord."""
+    """Add vertices until every edge, transformed, stays within `_BEND_PX` of its chord; None where that has no end."""
     scale = np.array([abs(grid.dx), abs(grid.dy)])
-    step = None
-    for _ in range(_MAX_HALVINGS):
+    for _ in range(_MAX_ROUNDS):
         xy, ring = shapely.get_coordinates(shape), _ring_numbers(shape)
         inner = ring[1:] == ring[:-1]
         a, b = xy[:-1][inner], xy[1:][inner]
         bend = np.abs(forward((a + b) / 2) - (forward(a) + forward(b)) / 2) / scale
-        worst = float(np.nanmax(np.where(np.isfinite(bend), bend, 0.0), initial=0.0))
+        if not np.isfinite(bend).all():
+            return None
+        worst = float(bend.max(initial=0.0))
         if worst <= _BEND_PX:
-            break
-        longest = float(np.hypot(*(b - a).T).max())
+            return shape
         # the bend falls with the square of an edge's length
-        step = longest / max(2.0, min(64.0, np.sqrt(worst / _BEND_PX)))
+        lengths = np.hypot(*(b - a).T)
+        step = float(lengths.max()) / max(2.0, min(64.0, np.sqrt(worst / _BEND_PX)))
+        if lengths.sum() / step > _MAX_VERTICES:
+            return None
         shape = shapely.segmentize(shape, step)
-    return shape
+    return None
 
 
 def _ring_numbers(shape: Any) -> NDArray[np.int64]:
@@ -160,8 +166,8 @@ def _ring_numbers(shape: Any) -> NDArray[np.int64]:
 def rings_of(grid: Grid, shapes: NDArray[Any], *, wrapped: bool = True) -> Rings:
     """Return the rings of `shapes` (in the grid's CRS) in pixel units.
 
-    With `wrapped`, what of a region lies beyond the east or west edge of a longitude and latitude grid is added again one
-    turn further on, so that grids of 0..360 and -180..180 and regions across the antimeridian all meet.
+    With `wrapped`, what of a region lies beyond the east or west edge of a longitude and latitude grid is added again
+    one turn further on, so that grids of 0..360 and -180..180 and regions across the antimeridian all meet.
     """
     numbers = np.arange(len(shapes))
     offsets = np.zeros(len(shapes))
@@ -194,7 +200,10 @@ def _with_turns(
     west, _, east, _ = grid.bounds
     box = shapely.bounds(shapes)
     out, which, shift = [shapes], [numbers], [np.zeros(len(shapes))]
-    for offset, beyond, low, high in ((turn, box[:, 0] < west, -np.inf, west), (-turn, box[:, 2] > east, east, np.inf)):
+    for offset, beyond, low, high in (
+        (turn, box[:, 0] < west, -np.inf, west),
+        (-turn, box[:, 2] > east, east, np.inf),
+    ):
         meets = beyond & (box[:, 0] + offset < east) & (box[:, 2] + offset > west)
         if not meets.any():
             continue

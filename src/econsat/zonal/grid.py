@@ -81,9 +81,7 @@ class Grid:
             return cls._of_xarray(raster)
         if hasattr(raster, "affine") and hasattr(raster, "shape") and hasattr(raster, "crs"):
             return cls._of_geobox(raster)
-        raise GridError(
-            f"`grid` must be an xarray object with a CRS, a GeoBox or a Grid; got {type(raster).__name__}."
-        )
+        raise GridError(f"`grid` must be an xarray object with a CRS, a GeoBox or a Grid; got {type(raster).__name__}.")
 
     @classmethod
     def _of_geobox(cls, box: Any) -> Grid:
@@ -147,8 +145,13 @@ class Grid:
     def latitude_band_km2(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the spherical area in km2 of one pixel in each of `rows`, which may lie off the grid."""
         to_rad = self._radians_per_unit()
-        edges = np.clip(np.stack([self.y0 + rows * self.dy, self.y0 + (rows + 1) * self.dy]) * to_rad, -np.pi / 2, np.pi / 2)
-        return EARTH_RADIUS_KM**2 * abs(self.dx) * to_rad * np.abs(np.sin(edges[1]) - np.sin(edges[0]))
+        edges = np.clip(
+            np.stack([self.y0 + rows * self.dy, self.y0 + (rows + 1) * self.dy]) * to_rad,
+            -np.pi / 2,
+            np.pi / 2,
+        )
+        height: NDArray[np.float64] = np.abs(np.sin(edges[1]) - np.sin(edges[0]))
+        return EARTH_RADIUS_KM**2 * abs(self.dx) * to_rad * height
 
     def refuse_unequal_area(self, wanted: str) -> None:
         """Raise `GridError` where a pixel's planar area is far from its area on the ground."""
@@ -194,7 +197,9 @@ def _stated_transform(raster: xr.DataArray | xr.Dataset) -> tuple[float, ...] | 
     if len(numbers) != 6:
         return None
     if numbers[2] or numbers[4]:
-        raise GridError(f"The grid is rotated or sheared (GeoTransform {text!r}); reproject it to a north-up grid first.")
+        raise GridError(
+            f"The grid is rotated or sheared (GeoTransform {text!r}); reproject it to a north-up grid first."
+        )
     return numbers
 
 
@@ -220,6 +225,10 @@ def _axis(raster: xr.DataArray | xr.Dataset, dim: str, stated: tuple[float, floa
         )
     edge = float(centres[0] - step / 2)
     # The stated numbers are free of the rounding of float32 coordinates, so they win where they describe this raster.
-    if stated is not None and abs(stated[0] - edge) <= _JITTER_PX * abs(step) and abs((stated[1] - step) * n) <= _JITTER_PX * abs(step):
+    if (
+        stated is not None
+        and abs(stated[0] - edge) <= _JITTER_PX * abs(step)
+        and abs((stated[1] - step) * n) <= _JITTER_PX * abs(step)
+    ):
         return float(stated[0]), float(stated[1]), n
     return edge, float(step), n

@@ -26,8 +26,23 @@ _FAST = {"reassoc", "contract", "nsz"}
 
 
 @numba.njit(cache=True, nogil=True, fastmath=_FAST)
-def _moments(values, row0, col0, full_ptr, full_row, full_start, full_stop,  # type: ignore[no-untyped-def]
-             part_ptr, part_row, part_col, part_share, area, first, last, out):
+def _moments(
+    values,
+    row0,
+    col0,
+    full_ptr,
+    full_row,
+    full_start,
+    full_stop,
+    part_ptr,
+    part_row,
+    part_col,
+    part_share,
+    area,
+    first,
+    last,
+    out,
+):
     n_rows, n_cols = values.shape
     for region in range(first, last):
         total, total_area, valid_area, valid = 0.0, 0.0, 0.0, 0.0
@@ -61,8 +76,23 @@ def _moments(values, row0, col0, full_ptr, full_row, full_start, full_stop,  # t
 
 
 @numba.njit(cache=True, nogil=True)
-def _gather(values, row0, col0, full_ptr, full_row, full_start, full_stop,  # type: ignore[no-untyped-def]
-            part_ptr, part_row, part_col, part_share, area, region, found, weight):
+def _gather(
+    values,
+    row0,
+    col0,
+    full_ptr,
+    full_row,
+    full_start,
+    full_stop,
+    part_ptr,
+    part_row,
+    part_col,
+    part_share,
+    area,
+    region,
+    found,
+    weight,
+):
     """Copy a region's valid values and their weights (share x area); returns how many there are."""
     n_rows, n_cols = values.shape
     n = 0
@@ -101,7 +131,13 @@ def _arrays(weights: Weights) -> tuple[NDArray[np.generic], ...]:
 
 
 def moments(
-    values: NDArray[np.floating], weights: Weights, *, row0: int = 0, col0: int = 0, first: int = 0, last: int | None = None
+    values: NDArray[np.floating],
+    weights: Weights,
+    *,
+    row0: int = 0,
+    col0: int = 0,
+    first: int = 0,
+    last: int | None = None,
 ) -> NDArray[np.float64]:
     """Return the `MOMENTS` of each region in one block of pixels whose corner is (row0, col0), shape (n_regions, 4).
 
@@ -123,7 +159,7 @@ def gather(
 
 
 def extremes(values: NDArray[np.floating], weights: Weights, *, row0: int = 0, col0: int = 0) -> NDArray[np.float64]:
-    """Return least and greatest valid value of each region in one block, NaN where there is none, shape (n_regions, 2)."""
+    """Return least and greatest valid value of each region in one block, NaN for none, shape (n_regions, 2)."""
     out = np.full((len(weights), EXTREMES), np.nan)
     for region in range(len(weights)):
         found, _ = gather(values, weights, region=region, row0=row0, col0=col0)

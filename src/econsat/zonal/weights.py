@@ -24,7 +24,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Weights", "weights"]
 
-_ARRAYS = ("full_ptr", "full_row", "full_start", "full_stop", "part_ptr", "part_row", "part_col", "part_share")
+_ARRAYS = (
+    "full_ptr",
+    "full_row",
+    "full_start",
+    "full_stop",
+    "part_ptr",
+    "part_row",
+    "part_col",
+    "part_share",
+)
 _FORMAT = 1
 
 
@@ -90,7 +99,7 @@ class Weights:
     def cells(self, region: Any) -> pd.DataFrame:
         """Return the pixels of one region: columns row, col (int) and share (float, 0..1]."""
         try:
-            i = int(self.regions.get_indexer_for([region])[0])
+            i = int(self.regions.get_indexer_for(pd.Index([region]))[0])
         except TypeError:
             i = -1
         if i < 0:
@@ -123,7 +132,7 @@ class Weights:
                 header=np.asarray(json.dumps(header)),
                 regions=ids,
                 region_area_km2=self.region_area_km2,
-                **{name: getattr(self, name) for name in _ARRAYS},  # type: ignore[arg-type]
+                **{name: getattr(self, name) for name in _ARRAYS},
             )
         return path
 
@@ -141,9 +150,13 @@ class Weights:
                 header = json.loads(str(file["header"]))
                 arrays = {name: file[name] for name in (*_ARRAYS, "regions", "region_area_km2")}
         except (OSError, ValueError, KeyError) as error:
-            raise DataError(f"{path} is no file of weights that econsat can read: {error}. Build them again.") from error
+            raise DataError(
+                f"{path} is no file of weights that econsat can read: {error}. Build them again."
+            ) from error
         if header.get("format") != _FORMAT:
-            raise DataError(f"{path} holds weights of format {header.get('format')!r}, not {_FORMAT}; build them again.")
+            raise DataError(
+                f"{path} holds weights of format {header.get('format')!r}, not {_FORMAT}; build them again."
+            )
         numbers = {name: header[name] for name in ("x0", "y0", "dx", "dy", "nx", "ny")}
         grid = Grid(crs=pyproj.CRS.from_wkt(header["crs"]), **numbers)
         index = pd.Index(arrays.pop("regions"), name=header["index_name"])
@@ -227,9 +240,7 @@ def weights(grid: xr.DataArray | xr.Dataset | Grid | Any, regions: gpd.GeoDataFr
     )
     row_area = pixels.row_area_km2()
     area = _spherical_area(pixels, shapes) if pixels.is_geographic else planar / pixel_area * row_area[0]
-    return Weights(
-        grid=pixels, regions=regions.index, region_area_km2=area, row_area_km2=row_area, **arrays
-    )
+    return Weights(grid=pixels, regions=regions.index, region_area_km2=area, row_area_km2=row_area, **arrays)
 
 
 def _spherical_area(grid: Grid, shapes: NDArray[Any]) -> NDArray[np.float64]:
