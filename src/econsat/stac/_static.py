@@ -160,7 +160,8 @@ def item_geometry(item: Mapping[str, Any]) -> BaseGeometry | None:
     half = len(bbox) // 2
     west, south, east, north = bbox[0], bbox[1], bbox[half], bbox[half + 1]
     if west <= east:
-        return shapely.box(west, south, east, north)
+        whole: BaseGeometry = shapely.box(west, south, east, north)
+        return whole
     return shapely.MultiPolygon([shapely.box(west, south, 180, north), shapely.box(-180, south, east, north)])
 
 
