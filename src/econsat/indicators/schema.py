@@ -104,15 +104,13 @@ def _time(raw: pd.Series) -> pd.Series:
     if numeric:
         raise IndicatorError(
             f"{_where(raw, raw.notna())} is a number, not a date; write years as "
-            "pd.to_datetime(year, format='%Y')."
+            "pd.to_datetime(year.astype(str), format='%Y')."
         )
     try:
         times = pd.to_datetime(raw)
     except (ValueError, TypeError, pd.errors.OutOfBoundsDatetime) as error:
         parsed = pd.to_datetime(raw, errors="coerce")
-        raise IndicatorError(
-            f"{_where(raw, parsed.isna() & raw.notna())} is not a date ({error})."
-        ) from error
+        raise IndicatorError(f"{_where(raw, parsed.isna() & raw.notna())} is not a date ({error}).") from error
     if getattr(times.dt, "tz", None) is not None:
         times = times.dt.tz_convert("UTC").dt.tz_localize(None)
     return times if times.dt.unit in ("us", "ns") else times.astype("datetime64[us]")
@@ -160,9 +158,7 @@ def _check_rows(table: pd.DataFrame) -> None:
         )
     contradicted = ~missing & table["reason"].notna()
     if contradicted.any():
-        raise IndicatorError(
-            f"{_where(table['reason'], contradicted)} says why a value is missing that is there."
-        )
+        raise IndicatorError(f"{_where(table['reason'], contradicted)} says why a value is missing that is there.")
     half = table["lower"].isna() != table["upper"].isna()
     if half.any():
         raise IndicatorError(f"{_where(table['lower'], half)} and 'upper' must be given both or not at all.")
@@ -172,9 +168,7 @@ def _check_rows(table: pd.DataFrame) -> None:
         raise IndicatorError(f"{_where(table['lower'], baseless)} bounds a value that is missing.")
     # Bounds come from the same numbers as the value by other paths and may differ in the last digits.
     slack = 1e-9 * table["value"].abs()
-    crossed = bounded & (
-        (table["lower"] > table["value"] + slack) | (table["upper"] < table["value"] - slack)
-    )
+    crossed = bounded & ((table["lower"] > table["value"] + slack) | (table["upper"] < table["value"] - slack))
     if crossed.any():
         row = int(np.flatnonzero(crossed)[0])
         seen = {name: float(table[name].iloc[row]) for name in ("lower", "value", "upper")}
@@ -198,9 +192,7 @@ def _checked_attrs(attrs: Mapping[Any, Any]) -> dict[Any, Any]:
     out = {**copy.deepcopy(dict(ATTRS)), **copy.deepcopy(dict(attrs))}
     level = out["interval"]
     if isinstance(level, bool) or not isinstance(level, int | float) or not 0 < level < 1:
-        raise IndicatorError(
-            f"attrs['interval'] is {level!r}; `interval` is the level of the interval, such as 0.95."
-        )
+        raise IndicatorError(f"attrs['interval'] is {level!r}; `interval` is the level of the interval, such as 0.95.")
     if not isinstance(out["provenance"], Mapping):
         raise IndicatorError(f"attrs['provenance'] is {out['provenance']!r}; `provenance` is a dict.")
     if out["freq"] is not None and not isinstance(out["freq"], str):
