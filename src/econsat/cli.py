@@ -28,7 +28,7 @@ class _Group(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         with warnings.catch_warnings():
-            warnings.showwarning = _show_warning
+            warnings.showwarning = _show_warning  # type: ignore[assignment]
             try:
                 return super().invoke(ctx)
             except EconsatError as error:
@@ -122,6 +122,49 @@ def report(  # noqa: PLR0917 - options of a command, not arguments of a call
         typer.echo(path)
 
 
+@app.command()
+def catalog(
+    name: Annotated[
+        str | None,
+        typer.Argument(help="A catalog by name, address or path; the names themselves without it."),
+    ] = None,
+    collections: Annotated[
+        bool, typer.Option("--collections", help="Only the collections, not their items.")
+    ] = False,
+) -> None:
+    """List the catalogs, or what one of them holds."""
+    from econsat.stac.catalog import NAMES, open_catalog
+
+    if name is None:
+        _table(("name", "address"), [(key, url or "(travels with econsat)") for key, url in NAMES.items()])
+        return
+    opened = open_catalog(name)
+    frame = opened.collections()
+    rows = [
+        (row.id, row.items, _day(row.start), _day(row.end), row.licence, row.title)
+        for row in frame.itertuples(index=False)
+    ]
+    _table(("collection", "items", "start", "end", "licence", "title"), rows)
+    if collections:
+        return
+    if frame["items"].isna().any():
+        typer.echo("The items of this catalog are not listed: search it by region and period.", err=True)
+        return
+    typer.echo()
+    found = sorted(opened.search(allow_empty=True), key=lambda item: (item.collection_id or "", item.id))
+    items = [
+        (
+            item.id,
+            item.collection_id,
+            *_span(item),
+            item.properties.get("econsat:date"),
+            item.properties.get("econsat:sensor"),
+        )
+        for item in found
+    ]
+    _table(("item", "collection", "start", "end", "date", "sensor"), items)
+
+
 @notebooks_app.command("list")
 def list_notebooks() -> None:
     """List the curated notebooks and their parameters."""
@@ -210,9 +253,27 @@ def _show_warning(
         typer.echo(warnings.formatwarning(message, category, filename, lineno, ""), err=True, nl=False)
 
 
+def _printable(cell: object) -> str:
+    # Titles come from catalogs: a control character must not reach the terminal.
+    text = "" if cell is None else str(cell)
+    return "".join(sign if sign.isprintable() else " " for sign in text)
+
+
+def _day(time: Any) -> str:
+    import pandas as pd
+
+    return "" if pd.isna(time) else f"{time:%Y-%m-%d}"
+
+
+def _span(item: Any) -> tuple[str, str]:
+    one = item.datetime
+    start, end = item.common_metadata.start_datetime, item.common_metadata.end_datetime
+    return _day(start or one), _day(end or one)
+
+
 def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print columns that line up, without cutting anything: the output may be read by a program."""
-    texts = [tuple(header), *(tuple("" if cell is None else str(cell) for cell in row) for row in rows)]
+    texts = [tuple(_printable(cell) for cell in row) for row in (header, *rows)]
     widths = [max(len(row[i]) for row in texts) for i in range(len(header))]
     for row in texts:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -15,7 +15,7 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from traitlets.config import Config
 
 from econsat.reports.outputs import Sources
-from econsat.reports.sealing import Load, seal
+from econsat.reports.sealing import Load, seal, seal_frame
 from econsat.reports.secrets import redact
 
 __all__ = ["Heading", "to_html"]
@@ -32,6 +32,8 @@ _PRIORITY = [
     "text/latex",
     "text/plain",
 ]
+_SRCDOC = re.compile(r"""\ssrcdoc=(?:'(?P<single>[^']*)'|"(?P<double>[^"]*)")""")
+_FRAME = "econsat-frame-{}."
 _FUNCTION = re.compile(r"<m[io]>(?:log|ln|exp|max|min|sin|cos|tan|Pr|var|cov)</m[io]>")
 
 
@@ -149,8 +151,38 @@ def to_html(
         "title": _take_title(nb) or heading.title,
     }
     resources = {"metadata": {"name": heading.notebook, "path": str(folder)}, "econsat": extra}
+    frames = _take_frames(nb)
     page, _ = exporter.from_notebook_node(nb, resources)
-    return seal(page)
+    page, left_out = seal(page)
+    return _put_frames(page, frames, left_out), left_out
+
+
+def _take_frames(nb: Any) -> list[str]:
+    """Take the pages inside frames out of the outputs.
+
+    They are most of a report's text. Parsing them again and again would be slow, and would escape each quote.
+    """
+    frames: list[str] = []
+
+    def take(match: re.Match[str]) -> str:
+        frames.append(html.unescape(match["single"] if match["double"] is None else match["double"]))
+        return f' srcdoc="{_FRAME.format(len(frames) - 1)}"'
+
+    for cell in nb.cells:
+        for output in cell.get("outputs", ()):
+            if "text/html" in output.get("data", {}):
+                output.data["text/html"] = _SRCDOC.sub(take, output.data["text/html"])
+    return frames
+
+
+def _put_frames(page: str, frames: Sequence[str], left_out: list[Load]) -> str:
+    for number, frame in enumerate(frames):
+        inner, missing = seal_frame(frame)
+        left_out += missing
+        # Single quotes around it, because the data in it are full of double ones.
+        inner = inner.replace("&", "&amp;").replace("'", "&#39;")
+        page = page.replace(f'srcdoc="{_FRAME.format(number)}"', f"srcdoc='{inner}'")
+    return page
 
 
 def _take_title(nb: Any) -> str:

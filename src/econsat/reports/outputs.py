@@ -161,11 +161,11 @@ def _describe(output: Any, heading: str, cell: Any) -> dict[str, Any]:
     for source in (cell, output.metadata, output.metadata.get("image/png", {})):
         given |= {key: source[key] for key in ("alt", "caption") if source.get(key)}
     caption = str(given.get("caption", ""))
-    alt = (
-        str(given.get("alt", ""))
-        or caption
-        or (f"Figure in the section “{heading}”" if heading else "Figure")
-    )
+    # A map says in its plain text what it shows; other objects say where they lie in memory.
+    said = output.data.get("text/plain", "") if "text/html" in output.data else ""
+    said = "" if _OBJECT.match(said) else said
+    section = f"Figure in the section “{heading}”" if heading else "Figure"
+    alt = str(given.get("alt", "")) or caption or said or section
     width = output.metadata.get("image/png", {}).get("width")
     return {"caption": caption, "alt": alt, "width": width}
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bs4 import BeautifulSoup, Tag
 
-__all__ = ["Load", "external_loads", "seal"]
+__all__ = ["Load", "external_loads", "seal", "seal_frame"]
 
 # Attributes whose address a browser fetches by itself (HTML standard, "attributes", those of type URL), links
 # aside.
@@ -111,10 +111,37 @@ def seal(html: str) -> tuple[str, list[Load]]:
     left_out = _cut_loads(soup)
     _flatten_links(soup)
     for frame in soup.find_all("iframe"):
-        _finish_frame(frame, left_out)
+        _finish_frame(frame)
     for table in soup.find_all("table"):
         _finish_table(soup, table)
     _add_contents(soup)
+    return str(soup), left_out
+
+
+def seal_frame(html: str) -> tuple[str, list[Load]]:
+    """Make the page inside a frame stand by itself; one that does is not touched.
+
+    Parameters
+    ----------
+    html : str
+        The page, as it is before it is escaped for ``srcdoc``.
+
+    Returns
+    -------
+    html : str
+        The page.
+    left_out : list of Load
+        What was replaced by a note.
+
+    Examples
+    --------
+    >>> seal_frame("<p>It's fine</p>")
+    ("<p>It's fine</p>", [])
+    """
+    if not external_loads(html):
+        return html, []
+    soup = _soup(html)
+    left_out = _cut_loads(soup)
     return str(soup), left_out
 
 
@@ -190,7 +217,7 @@ def _short(address: str) -> str:
     return shown if len(shown) <= 120 else shown[:119] + "…"
 
 
-def _finish_frame(frame: Tag, left_out: list[Load]) -> None:
+def _finish_frame(frame: Tag) -> None:
     if not frame.get("title"):
         frame["title"] = "Interactive map"
     for attribute in ("webkitallowfullscreen", "mozallowfullscreen"):
@@ -199,11 +226,6 @@ def _finish_frame(frame: Tag, left_out: list[Load]) -> None:
     for sibling in frame.find_previous_siblings("span"):
         if "Trust" in sibling.get_text():
             sibling.decompose()
-    inner = str(frame.get("srcdoc", ""))
-    if inner and external_loads(inner):
-        nested = _soup(inner)
-        left_out += _cut_loads(nested)
-        frame["srcdoc"] = str(nested)
 
 
 def _finish_table(soup: BeautifulSoup, table: Tag) -> None:
