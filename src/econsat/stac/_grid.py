@@ -1,0 +1,354 @@
+"""The grid of a cube: that of the scenes where they share one, another where the caller says which."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from econsat.errors import GridError, OutOfBoundsError, ParameterError
+
+if TYPE_CHECKING:
+    from geopandas import GeoDataFrame
+    from odc.geo.geobox import GeoBox
+
+__all__ = ["Placed", "Target", "choose", "crs_name", "touches"]
+
+# Two grids are one grid when no pixel of either is further off than this share of a pixel.
+_TOLERANCE = 0.01
+_EDGE = 1e-6
+# A transverse Mercator is good for some degrees beside its zone, and folds the rest of the globe onto itself.
+_BESIDE_ZONE = 15.0
+_UTM_WIDTH = 30.0
+
+
+def crs_name(crs: Any) -> str:
+    """Return authority and code of a CRS, else its name: what fits into a message."""
+    authority = crs.proj.to_authority(min_confidence=100)
+    return ":".join(authority) if authority else str(crs.proj.name)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """The grid of one raster, and whose it is."""
+
+    label: str
+    """Item and asset."""
+    geobox: GeoBox
+    """Shape, transform and CRS."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """The grid of a cube and how it was found."""
+
+    geobox: GeoBox
+    """Shape, transform and CRS."""
+    native: bool
+    """Whether every scene already lies on it, so that no pixel is resampled."""
+    how: str
+    """In words."""
+
+
+def choose(
+    grids: Sequence[Placed],
+    *,
+    crs: Any = None,
+    resolution: Any = None,
+    like: Any = None,
+    region: GeoDataFrame | None = None,
+) -> Target:
+    """Find the grid of a cube.
+
+    Parameters
+    ----------
+    grids : sequence of Placed
+        Where the scenes lie; at least one.
+    crs : optional
+        A CRS, or ``"utm"`` for the zone of the region's (else the scenes') centre.
+    resolution : float, optional
+        Pixel size in units of the CRS. Pixel edges lie at its multiples.
+    like : optional
+        A GeoBox, or an xarray object, whose grid is taken.
+    region : geopandas.GeoDataFrame, optional
+        Cut the grid to the pixels that its bounds touch.
+
+    Returns
+    -------
+    Target
+
+    Raises
+    ------
+    GridError
+        The scenes share no grid and none is asked for.
+    OutOfBoundsError
+        The region, or the grid of `like`, lies wholly outside the scenes.
+    ParameterError
+        The arguments exclude each other or mean nothing.
+    """
+    if like is not None:
+        if crs is not None or resolution is not None:
+            raise ParameterError("like= sets the whole grid: leave out crs= and resolution=")
+        box, how = _like(like), "that of like="
+        native = False
+    else:
+        box, native, how = _from_scenes(grids, crs=crs, resolution=resolution, region=region)
+    scenes = [_bounds_in(placed, box.crs) for placed in grids]
+    if like is not None and _crop(box, scenes) is None:
+        raise OutOfBoundsError(
+            f"the grid of like= ({_extent([box])}) lies outside the scenes ({_scenes(grids)})"
+        )
+    if region is not None:
+        cut = _crop(box, _pieces(region, box.crs))
+        if cut is None:
+            west, south, east, north = region.total_bounds
+            raise OutOfBoundsError(
+                f"the region lies outside the scenes: region lon {west:.4g} to {east:.4g}, lat {south:.4g} "
+                "to "
+                f"{north:.4g}; scenes {_scenes(grids)}. Change region= or the items."
+            )
+        box = cut
+        how += ", cut to the bounds of the region"
+    if like is not None:
+        native = all(_aligned(placed.geobox, box) for placed in grids)
+    return Target(box, native, how)
+
+
+def _like(like: Any) -> GeoBox:
+    import odc.geo.xr  # noqa: F401  registers the accessor
+    from odc.geo.geobox import GeoBox
+
+    box = like if isinstance(like, GeoBox) else getattr(getattr(like, "odc", None), "geobox", None)
+    if not isinstance(box, GeoBox) or box.crs is None:
+        raise ParameterError(
+            f"like= is {type(like).__name__} without a grid: pass an xarray object with a CRS (see "
+            ".rio.crs) or a GeoBox"
+        )
+    return box
+
+
+def _resolution(resolution: Any) -> float | None:
+    if resolution is None:
+        return None
+    if isinstance(resolution, bool) or not isinstance(resolution, (int, float, np.number)):
+        raise ParameterError(f"resolution= is {resolution!r}: pass one number, in units of the CRS")
+    value = float(resolution)
+    if not (math.isfinite(value) and value > 0):
+        raise ParameterError(f"resolution= is {value:g}: it must be a positive number, in units of the CRS")
+    return value
+
+
+def _from_scenes(
+    grids: Sequence[Placed], *, crs: Any, resolution: Any, region: GeoDataFrame | None
+) -> tuple[GeoBox, bool, str]:
+    from odc.geo.geobox import GeoBox
+
+    size = _resolution(resolution)
+    wanted = _crs(crs, grids, region)
+    first = grids[0].geobox
+    one_crs = all(placed.geobox.crs == first.crs for placed in grids)
+    if (wanted is None or wanted == first.crs) and one_crs:
+        off = next((p for p in grids if not _aligned(p.geobox, first)), None)
+        same_size = size is None or all(
+            math.isclose(size, abs(r), rel_tol=_EDGE) for r in (first.resolution.x, first.resolution.y)
+        )
+        if off is None and same_size:
+            return _union(first, [p.geobox for p in grids]), True, "that of the scenes"
+        if size is None:
+            raise GridError(_differ(grids, "Pass resolution= (and crs=), or load them one by one."))
+    target = wanted if wanted is not None else first.crs
+    if wanted is None and not one_crs:
+        raise GridError(_differ(grids, 'Pass crs= (or crs="utm") and resolution=.'))
+    if size is None:
+        size = _common_size(grids, target)
+        if size is None:
+            raise GridError(
+                _differ(grids, f"For crs={crs_name(target)!r} pass resolution= too, in its units.")
+            )
+    boxes = [_bounds_in(placed, target) for placed in grids]
+    west, south = (min(box[i] for box in boxes) for i in (0, 1))
+    east, north = (max(box[i] for box in boxes) for i in (2, 3))
+    box = GeoBox.from_bbox((west, south, east, north), crs=target, resolution=size)
+    return box, False, f"{crs_name(target)}, pixels of {size:g}"
+
+
+def _crs(crs: Any, grids: Sequence[Placed], region: GeoDataFrame | None) -> Any:
+    from odc.geo.crs import CRS
+    from pyproj.exceptions import CRSError
+
+    if crs is None:
+        return None
+    if isinstance(crs, str) and crs.lower() == "utm":
+        boxes = (
+            [_bounds_in(p, CRS("EPSG:4326")) for p in grids]
+            if region is None
+            else [tuple(region.total_bounds)]
+        )
+        west, south = (min(box[i] for box in boxes) for i in (0, 1))
+        east, north = (max(box[i] for box in boxes) for i in (2, 3))
+        if east - west > _UTM_WIDTH:
+            width = f"{east - west:.4g}"
+            raise ParameterError(
+                f'crs="utm" fits no more than {_UTM_WIDTH:g} degrees of longitude, and this spans {width}'
+            )
+        return CRS.utm((west + east) / 2, (south + north) / 2)
+    try:
+        return CRS(crs)
+    except (CRSError, ValueError, TypeError) as error:
+        raise ParameterError(f"crs= is {crs!r}, which is no coordinate reference system: {error}") from error
+
+
+def _common_size(grids: Sequence[Placed], target: Any) -> float | None:
+    """Return the pixel size that all scenes share, where it means the same in the target CRS."""
+    first = grids[0].geobox
+    size = abs(first.resolution.x)
+    for placed in grids:
+        box: Any = placed.geobox
+        if any(not math.isclose(abs(r), size, rel_tol=_EDGE) for r in (box.resolution.x, box.resolution.y)):
+            return None
+        if box.crs != target and (box.crs.geographic or target.geographic or box.crs.units != target.units):
+            return None
+    return size
+
+
+def _aligned(box: GeoBox, base: GeoBox) -> bool:
+    if box.crs != base.crs:
+        return False
+    if box == base:
+        return True
+    a, b = box.transform, base.transform
+    if any(abs(t) > _EDGE * abs(s) for t, s in ((a.b, a.a), (a.d, a.e), (b.b, b.a), (b.d, b.e))):
+        return False
+    drift = max(abs(a.a / b.a - 1) * box.shape.x, abs(a.e / b.e - 1) * box.shape.y)
+    x, y = ~b * (a.c, a.f)
+    return drift < _TOLERANCE and max(abs(x - round(x)), abs(y - round(y))) < _TOLERANCE
+
+
+def _union(base: GeoBox, boxes: Sequence[GeoBox]) -> GeoBox:
+    from affine import Affine
+    from odc.geo.geobox import GeoBox
+
+    if all(box == base for box in boxes):
+        return base
+    spans = []
+    for box in boxes:
+        x, y = ~base.transform * (box.transform.c, box.transform.f)
+        spans.append((round(x), round(y), round(x) + box.shape.x, round(y) + box.shape.y))
+    x0, y0 = (min(span[i] for span in spans) for i in (0, 1))
+    x1, y1 = (max(span[i] for span in spans) for i in (2, 3))
+    return GeoBox((y1 - y0, x1 - x0), base.transform * Affine.translation(x0, y0), base.crs)
+
+
+def _crop(box: GeoBox, pieces: Iterable[tuple[float, float, float, float]]) -> GeoBox | None:
+    """Cut a grid to the pixels that any of the bounds touches."""
+    height, width = box.shape
+    spans = []
+    for west, south, east, north in pieces:
+        corners = [~box.transform * corner for corner in ((west, south), (east, north))]
+        (x0, x1), (y0, y1) = (sorted(corner[i] for corner in corners) for i in (0, 1))
+        c0, r0 = math.floor(x0 + _EDGE), math.floor(y0 + _EDGE)
+        c1, r1 = max(math.ceil(x1 - _EDGE), c0 + 1), max(math.ceil(y1 - _EDGE), r0 + 1)
+        c0, r0, c1, r1 = max(c0, 0), max(r0, 0), min(c1, width), min(r1, height)
+        if c0 < c1 and r0 < r1:
+            spans.append((c0, r0, c1, r1))
+    if not spans:
+        return None
+    (c0, r0), (c1, r1) = (
+        [min(span[i] for span in spans) for i in (0, 1)],
+        [max(span[i] for span in spans) for i in (2, 3)],
+    )
+    cut: GeoBox = box[r0:r1, c0:c1]
+    return cut
+
+
+def touches(placed: Placed, box: GeoBox) -> bool:
+    """Tell whether a raster's extent meets a grid."""
+    return _crop(box, [_bounds_in(placed, box.crs)]) is not None
+
+
+def _turn(parts: Any, degrees: float) -> Any:
+    import shapely
+
+    def shift(xy: NDArray[np.float64]) -> NDArray[np.float64]:
+        moved: NDArray[np.float64] = xy + np.array([degrees, 0.0])
+        return moved
+
+    return shapely.transform(parts, shift)
+
+
+def _pieces(region: GeoDataFrame, crs: Any) -> list[tuple[float, float, float, float]]:
+    """Return the bounds of the region's parts in a CRS, each side of the antimeridian for itself."""
+    import shapely
+    from pyproj import Transformer
+
+    parts = shapely.get_parts(region.geometry.to_numpy())
+    turned = np.concatenate([_turn(parts, by) for by in (-360.0, 0.0, 360.0)])
+    if crs.geographic:
+        return [tuple(bounds) for bounds in shapely.bounds(turned)]
+    area = crs.proj.area_of_use
+    if area is not None and area.west < area.east:
+        turned = shapely.intersection(
+            turned, shapely.box(area.west - _BESIDE_ZONE, -90.0, area.east + _BESIDE_ZONE, 90.0)
+        )
+    turned = turned[~shapely.is_empty(turned)]
+    transformer = Transformer.from_crs("EPSG:4326", crs.proj, always_xy=True)
+    found = []
+    for part in turned:
+        # An edge straight in degrees is bent on the grid: give it vertices enough to bend.
+        west, south, east, north = part.bounds
+        step = max(east - west, north - south) / 64
+        dense = shapely.segmentize(part, step) if step > 0 else part
+        x, y = transformer.transform(*shapely.get_coordinates(dense).T)
+        good = np.isfinite(x) & np.isfinite(y)
+        if good.any():
+            found.append((x[good].min(), y[good].min(), x[good].max(), y[good].max()))
+    return found
+
+
+def _bounds_in(placed: Placed, crs: Any) -> tuple[float, float, float, float]:
+    from pyproj import Transformer
+
+    own: Any = placed.geobox.crs
+    box = placed.geobox.boundingbox
+    if own == crs:
+        return (box.left, box.bottom, box.right, box.top)
+    transformer = Transformer.from_crs(own.proj, crs.proj, always_xy=True)
+    west, south, east, north = transformer.transform_bounds(box.left, box.bottom, box.right, box.top)
+    if not all(map(math.isfinite, (west, south, east, north))):
+        raise GridError(
+            f"{placed.label}: its extent cannot be expressed in {crs_name(crs)}. Choose another crs=."
+        )
+    if crs.geographic and west > east:
+        west, east = -180.0, 180.0
+    return (west, south, east, north)
+
+
+def _extent(boxes: Sequence[GeoBox]) -> str:
+    from odc.geo.crs import CRS
+
+    bounds = [_bounds_in(Placed("grid", box), CRS("EPSG:4326")) for box in boxes]
+    west, south = (min(b[i] for b in bounds) for i in (0, 1))
+    east, north = (max(b[i] for b in bounds) for i in (2, 3))
+    return f"lon {west:.4g} to {east:.4g}, lat {south:.4g} to {north:.4g}"
+
+
+def _scenes(grids: Sequence[Placed]) -> str:
+    return _extent([placed.geobox for placed in grids])
+
+
+def _differ(grids: Sequence[Placed], advice: str) -> str:
+    kinds: dict[str, str] = {}
+    for placed in grids:
+        box = placed.geobox
+        kind = f"{crs_name(box.crs)}, pixels {abs(box.resolution.x):.10g} x {abs(box.resolution.y):.10g}"
+        if box.resolution.y > 0:
+            kind += ", south up"
+        kinds.setdefault(kind, placed.label)
+    shown = "; ".join(f"{kind} ({label})" for kind, label in list(kinds.items())[:4])
+    if len(kinds) == 1:
+        shown += f", shifted by a part of a pixel ({grids[-1].label})"
+    return f"the scenes do not share one grid: {shown}{'; ...' if len(kinds) > 4 else ''}. {advice}"

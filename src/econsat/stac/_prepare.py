@@ -1,0 +1,212 @@
+"""Before a cube is built: which files it needs, what their headers say, how the numbers are stored."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import pystac
+from rasterio.errors import NotGeoreferencedWarning
+
+from econsat.errors import EmptySearchError, ParameterError, RadiometryError, ReadError, UnknownBandError
+from econsat.stac import _bands, _read
+from econsat.stac._place import place
+from econsat.stac.radiometry import Radiometry, band_radiometry
+
+__all__ = ["Job", "Wanted", "calibrate", "checked", "find", "label", "probe", "settle", "too_many"]
+
+_SHOWN = 5
+
+
+@dataclass
+class Wanted:
+    """One band of one item on its way into a cube."""
+
+    variable: str
+    item: pystac.Item
+    ref: _bands.BandRef | None
+    where: _read.Opened | None = None
+    header: _read.Header | None = None
+    source: _read.Source | None = None
+    failure: _read.Failure | None = None
+
+
+@dataclass
+class Job:
+    """What a load has found out so far."""
+
+    wanted: list[Wanted]
+    steps: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def failures(self) -> list[_read.Failure]:
+        return list(dict.fromkeys(w.failure for w in self.wanted if w.failure is not None))
+
+    @property
+    def sources(self) -> list[Wanted]:
+        return [w for w in self.wanted if w.source is not None]
+
+    def of(self, variable: str) -> list[Wanted]:
+        return [w for w in self.sources if w.variable == variable]
+
+
+def label(w: Wanted) -> str:
+    return f"item {w.item.id!r}, asset {w.ref.asset if w.ref else w.variable!r}"
+
+
+def checked(items: pystac.Item | Iterable[pystac.Item]) -> tuple[list[pystac.Item], int]:
+    given = [items] if isinstance(items, pystac.Item) else list(items)
+    if not given:
+        raise EmptySearchError("there are no items to load: the search matched nothing")
+    wrong = next((item for item in given if not isinstance(item, pystac.Item)), None)
+    if wrong is not None:
+        raise ParameterError(
+            f"items= holds a {type(wrong).__name__}: pass pystac items, as Catalog.search returns them"
+        )
+    kept: dict[tuple[object, str, tuple[str, ...]], pystac.Item] = {}
+    for item in given:
+        kept.setdefault((item.collection_id, item.id, tuple(a.href for a in item.assets.values())), item)
+    return list(kept.values()), len(given) - len(kept)
+
+
+def find(
+    items: Sequence[pystac.Item],
+    bands: str | Iterable[str] | None,
+    *,
+    allow_missing: bool,
+    drivers: tuple[str, ...],
+    patch_url: Callable[[str], str] | None,
+) -> Job:
+    wanted = []
+    for variable, refs in _bands.resolve(items, bands, allow_missing=allow_missing).items():
+        for item, ref in zip(items, refs, strict=True):
+            one = Wanted(variable, item, ref)
+            if ref is None:
+                one.failure = _read.Failure(
+                    item.id, variable, item.get_self_href() or "", "the item has no such band"
+                )
+            else:
+                href, remote = _read.href_of(item, ref.asset)
+                one.where = _read.Opened(item.id, ref.asset, href, remote, drivers, patch_url)
+            wanted.append(one)
+    return Job(wanted)
+
+
+def probe(job: Job, *, threads: int, progress: Callable[[Any], Any] | None) -> None:
+    """Read each file's header once, whatever the number of its bands."""
+    env = _read.settings()
+    places = list(dict.fromkeys(w.where for w in job.wanted if w.where is not None))
+
+    def one(where: _read.Opened) -> _read.Header | _read.Failure:
+        try:
+            return _read.probe(where, env)
+        except _read.Failed as failed:
+            return failed.failure
+
+    # Around the pool, not inside: the filters are the process's. A raster without a grid is reported with its
+    # name, later.
+    with warnings.catch_warnings(), ThreadPoolExecutor(threads) as pool:
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        tasks = [pool.submit(one, where) for where in places]
+        found = [task.result() for task in (progress(tasks) if progress is not None else tasks)]
+    headers = dict(zip(places, found, strict=True))
+    for w in job.wanted:
+        if w.where is None:
+            continue
+        header = headers[w.where]
+        if isinstance(header, _read.Failure):
+            w.failure = header
+        else:
+            w.header = header
+            _check_band(w, header)
+
+
+def _check_band(w: Wanted, header: _read.Header) -> None:
+    ref = w.ref
+    if ref is None:
+        return
+    there = len(header.bands)
+    if ref.index > there:
+        raise UnknownBandError(
+            f"{label(w)}: band {ref.index} was asked for ({w.variable!r}), the file has {there}"
+        )
+    if not ref.declared and ref.count == 1 and there > 1 and w.variable == ref.asset:
+        choices = ", ".join(f"{ref.asset}.{i + 1}" for i in range(there))
+        raise UnknownBandError(
+            f"{label(w)}: the item names no bands, the file has {there}. Ask for bands= {choices}."
+        )
+
+
+def settle(job: Job, *, on_error: str, max_failed: float) -> None:
+    failures = job.failures
+    if failures and on_error == "raise":
+        if len(failures) == 1:
+            raise failures[0].error()
+        raise ReadError(
+            f"{len(failures)} rasters cannot be read: {_listed(failures)}. Leave these items out, or pass "
+            'on_error="record" to have them missing and listed.'
+        )
+    too_many(failures, job, max_failed)
+    if all(w.header is None for w in job.wanted):
+        raise ReadError(f"none of the rasters can be read: {_listed(failures)}")
+
+
+def too_many(failures: Sequence[_read.Failure], job: Job, max_failed: float) -> None:
+    total = len({(w.item.id, w.ref.asset if w.ref else w.variable) for w in job.wanted})
+    if failures and len(failures) > max_failed * total:
+        raise ReadError(
+            f"{len(failures)} of {total} rasters cannot be read, more than max_failed={max_failed:g} allows: "
+            f"{_listed(failures)}"
+        )
+
+
+def _listed(failures: Sequence[_read.Failure]) -> str:
+    shown = "; ".join(f"{f.item}/{f.asset} ({f.href}): {f.reason}" for f in failures[:_SHOWN])
+    return shown + (f"; and {len(failures) - _SHOWN} more" if len(failures) > _SHOWN else "")
+
+
+def calibrate(job: Job, *, nodata: float | Mapping[str, float] | None) -> None:
+    """Place each raster, find its radiometry, and see that the items agree."""
+    notes: dict[str, None] = {}
+    for w in job.wanted:
+        if w.header is None or w.ref is None or w.where is None:
+            continue
+        box, said = place(w.item, w.ref.asset, w.header)
+        notes.update(dict.fromkeys(said))
+        fill = nodata.get(w.variable) if isinstance(nodata, Mapping) else nodata
+        r = band_radiometry(
+            w.item, w.ref.asset, band=w.ref.index, header=w.header.bands[w.ref.index - 1], nodata=fill
+        )
+        w.source = _read.Source(w.where, w.ref.index, box, r)
+    job.steps += [{"step": "note", "text": text} for text in notes]
+    for variable in dict.fromkeys(w.variable for w in job.wanted):
+        here = job.of(variable)
+        _agree(
+            variable, here, "nodata", lambda r: None if r.nodata is None or math.isnan(r.nodata) else r.nodata
+        )
+        _agree(variable, here, "unit", lambda r: r.unit)
+        kinds: dict[Radiometry, list[str]] = {}
+        for w in here:
+            if w.source is not None:
+                kinds.setdefault(w.source.radiometry, []).append(w.item.id)
+        for radiometry, ids in kinds.items():
+            only = {} if len(kinds) == 1 else {"items": ids}
+            job.steps += [{**step, **only} for step in radiometry.steps(variable)]
+
+
+def _agree(variable: str, here: Sequence[Wanted], what: str, key: Callable[[Radiometry], Any]) -> None:
+    seen: dict[Any, list[str]] = {}
+    for w in here:
+        if w.source is not None:
+            seen.setdefault(key(w.source.radiometry), []).append(w.item.id)
+    seen.pop(None, None)
+    if len(seen) > 1:
+        said = "; ".join(f"{value!r}: {', '.join(ids[:_SHOWN])}" for value, ids in seen.items())
+        advice = "pass nodata=" if what == "nodata" else "load them one by one"
+        raise RadiometryError(
+            f"band {variable!r}: the items contradict each other on {what} ({said}); {advice}"
+        )

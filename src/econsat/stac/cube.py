@@ -1,0 +1,414 @@
+"""Items to one lazy cube on one grid, in physical units, with the record of where it came from.
+
+odc-stac builds the cube; what it leaves to its caller is done here: every raster's header is read first, so
+that a dead or forged link is known at once and by name; scale and offset are applied once, after fill was
+masked; the native grid is kept where the scenes share one; what could not be read is listed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pystac
+
+from econsat.errors import ParameterError, SizeError, SyntheticDataWarning, UndatedWarning
+from econsat.stac import _grid, _provenance, _read
+from econsat.stac._prepare import Job, Wanted, calibrate, checked, find, label, probe, settle, too_many
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from odc.geo.geobox import GeoBox
+
+    from econsat.stac._odc import Cell
+
+__all__ = ["load"]
+
+_MAX_BYTES = 2 * 2**30
+_CHUNK_BYTES = 32 * 2**20
+_LOCAL_WORKERS, _REMOTE_WORKERS = 4, 16
+_RESAMPLING = frozenset(
+    (
+        "nearest",
+        "bilinear",
+        "cubic",
+        "cubic_spline",
+        "lanczos",
+        "average",
+        "mode",
+        "max",
+        "min",
+        "med",
+        "sum",
+        "rms",
+    )
+)
+_SHOWN = 5
+
+
+def load(
+    items: pystac.Item | Iterable[pystac.Item],
+    bands: str | Iterable[str] | None = None,
+    *,
+    region: Any = None,
+    crs: Any = None,
+    resolution: float | None = None,
+    like: Any = None,
+    groupby: str | None = "solar_day",
+    chunks: Literal["auto"] | int | Mapping[str, int] | None = "auto",
+    resampling: str | Mapping[str, str] = "nearest",
+    on_error: Literal["raise", "record"] = "raise",
+    max_failed: float = 0.05,
+    max_bytes: int = _MAX_BYTES,
+    nodata: float | Mapping[str, float] | None = None,
+    drivers: Iterable[str] = ("GTiff",),
+    workers: int | None = None,
+    progress: Callable[[Any], Any] | None = None,
+    patch_url: Callable[[str], str] | None = None,
+) -> xr.Dataset:
+    """Load items into one cube, in physical units.
+
+    Headers of all rasters are read at once, in both modes of `on_error`; pixels are read when the cube is
+    computed, or now with ``chunks=None``. Fill is masked first, then ``stored * scale + offset`` is applied,
+    once (see `econsat.stac.radiometry`). Negative values are kept.
+
+    Parameters
+    ----------
+    items : pystac.Item or iterable of pystac.Item
+        What `Catalog.search` returned. An item that stands twice is loaded once.
+    bands : str or iterable of str, optional
+        Asset keys (of a multi-band asset: all its bands), ``asset.2``, band names or common names. All data
+        bands by default, pictures and metadata left out.
+    region : optional
+        Anything that `econsat.regions.read` takes. The cube is cut to the pixels that the region's bounds
+        touch; nothing is masked. On a grid in longitudes -180..180 a region across the antimeridian keeps the
+        full width.
+    crs, resolution : optional
+        Another grid, with pixel edges at multiples of `resolution` (units of the CRS). ``crs="utm"`` takes
+        the zone of the region's, else the scenes', centre. By default the scenes' own grid is kept, and must
+        be one.
+    like : optional
+        An xarray object or GeoBox whose grid is taken.
+    groupby : str, optional
+        ``"solar_day"`` (items of one day in local solar time at the cube's centre are laid over each other,
+        earlier ones, then lower ids, on top), ``"time"``, ``"id"`` (or None) or the name of an item property.
+        Items with no date of their own share a step only if their whole span is the same.
+    chunks : "auto", int, mapping or None, optional
+        ``"auto"``: lazy, about 32 MiB a chunk, whole tiles of the files. None: read now.
+    resampling : str or mapping of variable to str, optional
+        Method where pixels do not lie on the grid already; on the physical values, without fill. Counts per
+        pixel (persons) are only right with ``"sum"``. Overviews are never used.
+    on_error : {"raise", "record"}, optional
+        What becomes of a raster that cannot be opened: the first error, or NaN and an entry in
+        ``attrs["failures"]``. Of a raster that opens but breaks off later, a lazy cube can only say so when
+        it is computed: a ReadError that names item and asset, in both modes. With ``chunks=None`` these are
+        recorded as well.
+    max_failed : float, optional
+        Share of the rasters that may fail with ``on_error="record"``; more raise ReadError.
+    max_bytes : int, optional
+        Largest cube, in bytes, that ``chunks=None`` may read.
+    nodata : float or mapping of variable to float, optional
+        Stored number that means "no data", overriding metadata and files. NaN: nothing but NaN.
+    drivers : iterable of str, optional
+        GDAL drivers that may open the files: ``"GTiff"``, ``"JP2OpenJPEG"``.
+    workers : int, optional
+        Threads for headers and, with ``chunks=None``, for pixels. 4 for files, 16 where anything comes over
+        http.
+    progress : callable, optional
+        Wraps an iterable as `tqdm.auto.tqdm` does. None: silent.
+    patch_url : callable, optional
+        Signs an address. Called at each read, so that signatures are fresh; what is kept and shown is
+        unsigned. Must be picklable for dask.distributed.
+
+    Returns
+    -------
+    xarray.Dataset
+        Dims (time, y, x), on geographic grids (time, latitude, longitude); coordinates are pixel centres. One
+        variable a band, float32 (float64 where the file holds float64 or 32-bit integers), fill as NaN, with
+        `units`, `long_name`, `standard_name` where one exists, and a CRS (``.rio.crs``).
+        ``attrs["provenance"]`` says where the numbers come from and what was done, ``attrs["failures"]``
+        lists ``{item, asset, href, reason}``, ``attrs["time_note"]`` stands where times are not dates.
+
+    Raises
+    ------
+    EmptySearchError
+        No items.
+    UnknownBandError
+        A band is not there; the message names those that are.
+    OutOfBoundsError
+        The region lies outside the scenes; the message says where both lie.
+    GridError, MissingCRSError
+        The scenes share no grid, or have none.
+    RadiometryError
+        Items contradict each other, or their files, on fill, scale, offset or unit.
+    ReadError
+        A raster cannot be read; the message names item, asset, address and reason.
+    SizeError
+        ``chunks=None`` would read more than `max_bytes`.
+    ParameterError
+        An argument means nothing.
+
+    Warns
+    -----
+    UndatedWarning
+        Some items have a span instead of a date.
+    SyntheticDataWarning
+        Some items were simulated.
+
+    Examples
+    --------
+    >>> import warnings, econsat
+    >>> items = econsat.open_catalog("bundled").search("population")
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore", econsat.errors.UndatedWarning)
+    ...     cube = econsat.load(items, chunks=None)
+    >>> round(float(cube.population.sum()) / 1e6, 2), cube.population.dims
+    (11.13, ('time', 'y', 'x'))
+    """
+    from econsat.stac._odc import assemble
+
+    _check(groupby=groupby, resampling=resampling, on_error=on_error, max_failed=max_failed, workers=workers)
+    allowed = _drivers(drivers)
+    kept, twice = checked(items)
+    job = find(kept, bands, allow_missing=on_error == "record", drivers=allowed, patch_url=patch_url)
+    remote = any(w.where is not None and "://" in w.where.href for w in job.wanted)
+    threads = workers or (_REMOTE_WORKERS if remote else _LOCAL_WORKERS)
+    probe(job, threads=threads, progress=progress)
+    settle(job, on_error=on_error, max_failed=max_failed)
+    calibrate(job, nodata=nodata)
+    target = _grid.choose(
+        [_grid.Placed(label(w), w.source.geobox) for w in job.sources if w.source is not None],
+        crs=crs,
+        resolution=resolution,
+        like=like,
+        region=_region(region),
+    )
+    left_out = _drop_outside(job, target.geobox)
+    used = [item for item in kept if any(w.item is item for w in job.wanted)]
+    groups = _groups(used, groupby, target.geobox)
+    types = {variable: _dtype(job, variable) for variable in dict.fromkeys(w.variable for w in job.wanted)}
+    steps = len(set(groups.values()))
+    nbytes = _nbytes(steps, target.geobox, types.values())
+    if chunks is None and nbytes > max_bytes:
+        rows, columns = target.geobox.shape
+        raise SizeError(
+            f"this would read {_human(nbytes)} now ({steps} times x {rows} rows x {columns} columns x "
+            f"{len(types)} "
+            f"bands), more than max_bytes={max_bytes} ({_human(max_bytes)}). Pass region=, fewer items or "
+            "bands=, a "
+            'coarser resolution=, chunks="auto" to stay lazy, or a larger max_bytes=.'
+        )
+    late: list[_read.Failure] = []
+    cube = assemble(
+        [_cell(w, groups) for w in job.wanted],
+        types,
+        target.geobox,
+        chunks=_chunks(chunks, job, target.geobox, types.values()),
+        resampling=resampling,
+        failures=late if on_error == "record" and chunks is None else None,
+        workers=threads,
+        progress=progress,
+    )
+    failures = list(dict.fromkeys([*job.failures, *late]))
+    too_many(failures, job, max_failed)
+    job.steps[:0] = [
+        {
+            "step": "load",
+            "engine": f"odc-stac {version('odc-stac')}",
+            "grid": target.how,
+            "crs": _grid.crs_name(target.geobox.crs),
+            "resolution": [float(target.geobox.resolution.x), float(target.geobox.resolution.y)],
+            "shape": [int(n) for n in target.geobox.shape],
+            "resampling": "none"
+            if target.native
+            else resampling
+            if isinstance(resampling, str)
+            else dict(resampling),
+            "groupby": groupby or "id",
+            "items_given_twice": twice,
+            "items_outside_the_grid": left_out,
+        }
+    ]
+    return _finish(cube, job, used, failures)
+
+
+def _check(
+    *, groupby: object, resampling: object, on_error: object, max_failed: object, workers: object
+) -> None:
+    if on_error not in ("raise", "record"):
+        raise ParameterError(f'on_error= is {on_error!r}: pass "raise" or "record"')
+    if not isinstance(max_failed, (int, float)) or not 0 <= max_failed <= 1:
+        raise ParameterError(f"max_failed= is {max_failed!r}: pass a share between 0 and 1")
+    if groupby is not None and not isinstance(groupby, str):
+        raise ParameterError(
+            f'groupby= is {groupby!r}: pass "solar_day", "time", "id" or the name of a property'
+        )
+    methods = resampling.values() if isinstance(resampling, Mapping) else [resampling]
+    for method in methods:
+        if method not in _RESAMPLING:
+            raise ParameterError(f"resampling= is {method!r}: pass one of {', '.join(sorted(_RESAMPLING))}")
+    if workers is not None and (not isinstance(workers, int) or workers < 1):
+        raise ParameterError(f"workers= is {workers!r}: pass a number of threads, at least 1")
+
+
+def _drivers(drivers: Iterable[str]) -> tuple[str, ...]:
+    allowed = (drivers,) if isinstance(drivers, str) else tuple(drivers)
+    other = [name for name in allowed if name not in _read.DRIVERS]
+    if other or not allowed:
+        raise ParameterError(
+            f"drivers= may hold {', '.join(_read.DRIVERS)}, not {', '.join(other) or 'nothing'}"
+        )
+    return allowed
+
+
+def _region(region: Any) -> Any:
+    if region is None:
+        return None
+    from econsat import regions
+
+    return regions.read(region)
+
+
+def _drop_outside(job: Job, box: GeoBox) -> int:
+    """Leave out the items none of whose rasters touches the grid, and say how many."""
+    before = {id(w.item) for w in job.wanted}
+    touching = {
+        id(w.item)
+        for w in job.wanted
+        if w.source is None or _grid.touches(_grid.Placed(label(w), w.source.geobox), box)
+    }
+    job.wanted = [w for w in job.wanted if id(w.item) in touching]
+    return len(before - touching)
+
+
+def _when(item: pystac.Item) -> dt.datetime:
+    when = item.datetime or item.common_metadata.start_datetime or item.common_metadata.end_datetime
+    if when is None:
+        raise ParameterError(f"item {item.id!r} has neither datetime nor start_datetime")
+    return when
+
+
+def _span(item: pystac.Item) -> str:
+    start, end = item.common_metadata.start_datetime, item.common_metadata.end_datetime
+    return " to ".join("?" if day is None else day.date().isoformat() for day in (start, end))
+
+
+def _groups(items: Sequence[pystac.Item], groupby: str | None, box: GeoBox) -> dict[int, tuple[str, ...]]:
+    """Return the key of each item's time step, by the item's identity."""
+    ((longitude, _),) = box.extent.centroid.to_crs("EPSG:4326").points
+    # Local solar time to the hour: 15 degrees of longitude an hour.
+    shift = dt.timedelta(hours=int(longitude / 15))
+    keys: dict[int, tuple[str, ...]] = {}
+    for n, item in enumerate(items):
+        when = _when(item)
+        span = "" if item.datetime is not None else _span(item)
+        if groupby == "solar_day":
+            key: tuple[str, ...] = ((when + shift).date().isoformat(), span)
+        elif groupby == "time":
+            key = (when.isoformat(), span)
+        elif groupby in ("id", None):
+            key = (when.isoformat(), item.id, f"{n:08d}")
+        else:
+            if item.properties.get(groupby) is None:
+                raise ParameterError(f"groupby={groupby!r}: item {item.id!r} has no such property")
+            key = (str(item.properties[groupby]),)
+        keys[id(item)] = key
+    return keys
+
+
+def _cell(w: Wanted, groups: Mapping[int, tuple[str, ...]]) -> Cell:
+    from econsat.stac._odc import Cell
+
+    return Cell(w.variable, w.item.id, _when(w.item), groups[id(w.item)], w.source)
+
+
+def _dtype(job: Job, variable: str) -> str:
+    types = {w.source.radiometry.out_dtype for w in job.of(variable) if w.source is not None}
+    return "float64" if "float64" in types else "float32"
+
+
+def _nbytes(steps: int, box: GeoBox, types: Iterable[str]) -> int:
+    return steps * int(box.shape[0]) * int(box.shape[1]) * sum(np.dtype(dtype).itemsize for dtype in types)
+
+
+def _human(nbytes: int) -> str:
+    return f"{nbytes / 1e9:.3g} GB" if nbytes >= 1e9 else f"{nbytes / 1e6:.3g} MB"
+
+
+def _chunks(
+    chunks: Literal["auto"] | int | Mapping[str, int] | None, job: Job, box: GeoBox, types: Iterable[str]
+) -> dict[str, int] | None:
+    """Return odc's chunks; automatic ones hold whole blocks of the files, as many as fit into 32 MiB."""
+    if chunks is None:
+        return None
+    if isinstance(chunks, Mapping):
+        known = {"time": "time", "y": "y", "x": "x", "latitude": "y", "longitude": "x"}
+        other = [name for name in chunks if name not in known]
+        if other:
+            raise ParameterError(
+                f"chunks= names {', '.join(map(str, other))}: pass time, y, x (or latitude, longitude)"
+            )
+        return {known[name]: int(size) for name, size in chunks.items()}
+    if chunks != "auto":
+        if isinstance(chunks, bool) or not isinstance(chunks, int) or chunks < 1:
+            raise ParameterError(
+                f'chunks= is {chunks!r}: pass "auto", a number of pixels, sizes by dimension, or None'
+            )
+        return {"time": 1, "y": chunks, "x": chunks}
+    pixels = _CHUNK_BYTES // max(np.dtype(dtype).itemsize for dtype in types)
+    blocks = [w.header.block for w in job.sources if w.header is not None]
+    rows, columns = max(b[0] for b in blocks), max(b[1] for b in blocks)
+    height, width = (int(n) for n in box.shape)
+    if rows < 64 or columns > 4096:
+        # Strips: whole rows of the file, or every chunk reads them all again.
+        x = width
+        y = max(1, pixels // max(width, 1))
+    else:
+        side = math.isqrt(pixels)
+        x = max(columns, side // columns * columns)
+        y = max(rows, side // rows * rows)
+    return {"time": 1, "y": min(y, height), "x": min(x, width)}
+
+
+def _finish(
+    cube: xr.Dataset, job: Job, items: Sequence[pystac.Item], failures: Sequence[_read.Failure]
+) -> xr.Dataset:
+    import rioxarray  # noqa: F401  registers .rio
+
+    record = _provenance.describe(
+        items,
+        hrefs=[w.where.href for w in job.sources if w.where is not None],
+        steps=job.steps,
+        bands=[str(name) for name in cube.data_vars],
+    )
+    for name in cube.data_vars:
+        first = next((w for w in job.of(str(name))), None)
+        attrs: dict[str, Any] = {"units": "1", "long_name": str(name)}
+        if first is not None and first.source is not None and first.ref is not None:
+            radiometry = first.source.radiometry
+            attrs = {"units": radiometry.unit, "long_name": first.ref.title or str(name)}
+            if radiometry.standard_name:
+                attrs["standard_name"] = radiometry.standard_name
+        attrs["provenance"] = record
+        cube[name].attrs = attrs
+        cube[name].rio.write_nodata(np.nan, encoded=True, inplace=True)
+    cube.attrs = {"provenance": record, "failures": [failure.as_dict() for failure in failures]}
+    undated = [item for item in items if item.datetime is None]
+    if undated:
+        ids = ", ".join(f"{item.id} ({_span(item)})" for item in undated[:_SHOWN])
+        more = f" and {len(undated) - _SHOWN} more" if len(undated) > _SHOWN else ""
+        note = f"time is the start of the span in which the scene was taken, not its date: {ids}{more}"
+        cube.attrs["time_note"] = note
+        warnings.warn(
+            f"{len(undated)} of {len(items)} items have no date; {note}", UndatedWarning, stacklevel=3
+        )
+    if record["synthetic"]:
+        ids = ", ".join(item.id for item in items if item.properties.get("econsat:synthetic") is True)
+        cube.attrs["synthetic"] = True
+        warnings.warn(f"simulated, not observed: {ids}", SyntheticDataWarning, stacklevel=3)
+    return cube
