@@ -22,7 +22,7 @@ __all__ = ["as_frame", "looks_like_file", "tidy"]
 
 # GDAL chooses a driver by content, and some drivers follow references to other files and hosts: only these
 # are opened.
-_SUFFIXES = {".fgb", ".geojson", ".geoparquet", ".gpkg", ".json", ".parquet", ".shp", ".zip"}
+_SUFFIXES = {".fgb", ".geojson", ".gpkg", ".json", ".shp", ".zip"}
 _GEOMETRIES = {
     "GeometryCollection",
     "LineString",
@@ -159,10 +159,7 @@ def _from_file(path: Path, *, layer: str | None) -> gpd.GeoDataFrame:
         )
         raise RegionError(f"{path} is {what}, not {suffix}: download it again and look at it in an editor")
     try:
-        if suffix in {".parquet", ".geoparquet"}:
-            frame = gpd.read_parquet(path)
-        else:
-            frame = gpd.read_file(path, **({"layer": layer} if layer else {}))
+        frame = gpd.read_file(path, **({"layer": layer} if layer else {}))
     except DataLayerError as error:
         raise RegionError(f"{path}: {error}. Change `layer`.") from error
     except (DataSourceError, ValueError, OSError, UnicodeDecodeError) as error:

@@ -44,7 +44,8 @@ def _close(wanted: str, known: Iterable[str], *, n: int = 5) -> str:
 def _countries() -> gpd.GeoDataFrame:
     frame = gpd.read_file(data_dir() / "vectors" / "countries.geojson")
     frame.index = pd.Index(frame["iso3"].astype(str), name="region")
-    return frame.sort_index()
+    rest = [c for c in frame.columns if c not in {"name", "iso3"}]
+    return frame[["name", "iso3", *rest]].sort_index()
 
 
 @cache
@@ -350,7 +351,7 @@ def read(source: Any, *, index: Hashable | None = None, layer: str | None = None
     Parameters
     ----------
     source : object
-        A path to a vector file (GeoJSON, GeoPackage, shapefile or its zip, FlatGeobuf, GeoParquet); a
+        A path to a vector file (GeoJSON, GeoPackage, shapefile or its zip, FlatGeobuf); a
         GeoDataFrame or GeoSeries; a shapely geometry in longitude and latitude; a box ``(west, south, east,
         north)``; GeoJSON as a dict or as text; a country's code or name; a state's id such as
         ``"IND-Maharashtra"``; or a list of codes.
