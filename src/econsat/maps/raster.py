@@ -58,16 +58,20 @@ def _checked(da: xr.DataArray) -> xr.DataArray:
     if not isinstance(da, xr.DataArray):
         raise ParameterError(f"a raster must be an xarray.DataArray, not {type(da).__name__}: pick one variable")
     name = da.name or "raster"
-    da = da.squeeze(drop=True)
+    try:
+        plane = (da.rio.y_dim, da.rio.x_dim)
+    except RioXarrayError as error:
+        raise GridError(f"{name!r}: no x and y dimensions among {da.dims}; use da.rio.set_spatial_dims(...)") from error
+    if da.rio.crs is None:
+        raise MissingCRSError(f"{name!r} has no CRS: set it with da.rio.write_crs('EPSG:...')")
+    da = da.squeeze([d for d, n in da.sizes.items() if n == 1 and d not in plane], drop=True)
     if da.ndim != 2:
         sizes = dict(da.sizes)
         raise ParameterError(f"{name!r} has the dimensions {sizes}; a map shows two: pick one with .isel(...) first")
-    if da.rio.crs is None:
-        raise MissingCRSError(f"{name!r} has no CRS: set it with da.rio.write_crs('EPSG:...')")
-    try:
-        da = da.transpose(da.rio.y_dim, da.rio.x_dim)
-    except RioXarrayError as error:
-        raise GridError(f"{name!r}: no x and y dimensions among {da.dims}; use da.rio.set_spatial_dims(...)") from error
+    da = da.transpose(*plane)
+    lost = [d for d in plane if d not in da.coords]
+    if lost:
+        raise GridError(f"{name!r} has no coordinates along {lost}: nobody knows where its pixels lie")
     if min(da.shape) < 2:
         raise GridError(f"{name!r} is {da.shape[0]} x {da.shape[1]} pixels; the grid of fewer than 2 x 2 is unknown")
     for dim in da.dims:
@@ -127,9 +131,9 @@ def to_mercator(
     MissingCRSError, GridError, ParameterError, SizeError
         No CRS; an irregular or rotated grid; not two-dimensional or not numbers; too many pixels to read at once.
     """
+    from affine import Affine
     from rasterio.crs import CRS
     from rasterio.enums import Resampling
-    from rasterio.transform import from_bounds
     from rasterio.warp import reproject
 
     if resampling not in ("average", "nearest"):
@@ -138,7 +142,7 @@ def to_mercator(
         raise ParameterError(f"max_size={max_size} must be 2 or more")
     da = _checked(da)
     crs = da.rio.crs
-    values, transform = _north_up(_values(da), da.rio.transform(recalc=True), geographic=crs.is_geographic)
+    values, transform = _north_up(_values(da), _transform(da), geographic=crs.is_geographic)
     rows, columns = values.shape
     bounds = (
         transform.c,
@@ -168,13 +172,22 @@ def to_mercator(
         src_transform=transform,
         src_crs=crs,
         src_nodata=np.nan,
-        dst_transform=from_bounds(left, bottom, right, top, shape[1], shape[0]),
+        dst_transform=Affine((right - left) / shape[1], 0, left, 0, (bottom - top) / shape[0], top),
         dst_crs=target,
         dst_nodata=np.nan,
         resampling=Resampling[resampling],
     )
     offset = RADIUS * math.radians(centre)
     return MercatorImage(out, (left + offset, bottom, right + offset, top), round(factor, 2))
+
+
+def _transform(da: xr.DataArray) -> Any:
+    from affine import Affine
+
+    # From the coordinates, which are what a reader of the array sees; a stored transform may be stale after a slice.
+    y, x = (da[dim].to_numpy().astype(float) for dim in da.dims)
+    dx, dy = (x[-1] - x[0]) / (x.size - 1), (y[-1] - y[0]) / (y.size - 1)
+    return Affine(dx, 0, x[0] - dx / 2, 0, dy, y[0] - dy / 2)
 
 
 def _north_up(values: NDArray[np.float32], transform: Any, *, geographic: bool) -> tuple[NDArray[np.float32], Any]:

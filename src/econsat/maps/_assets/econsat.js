@@ -196,10 +196,17 @@ var econsat = (function () {
 
   function finish(map, data) {
     var b = data.bounds;
-    if (b) {
+    // A map without a size (printed, folded away) has no zoom that fits: wait until it is shown.
+    function fit() {
+      var size = map.getSize();
+      if (size.x < 20 || size.y < 20) {
+        map.once("resize", fit);
+        return;
+      }
       map.fitBounds([[b[1], b[0]], [b[3], b[2]]], { padding: [6, 6], animate: false });
       map.setMinZoom(Math.max(0, map.getZoom() - 1.5));
     }
+    if (b) fit();
     if (data.control) {
       var control = L.control.layers(null, null, { collapsed: data.control.length > 6 });
       data.control.forEach(function (pair) { control.addOverlay(pair[1], pair[0]); });
