@@ -195,5 +195,7 @@ def to_item(body: dict[str, Any]) -> pystac.Item:
     """Return a dict as a pystac item, or raise naming it."""
     try:
         return pystac.Item.from_dict(body, preserve_dict=True)
-    except (AttributeError, KeyError, TypeError, ValueError, pystac.STACError) as error:
-        raise CatalogError(f"the item {body.get('id')!r} is not valid STAC: {type(error).__name__}: {error}") from error
+    except (AttributeError, KeyError, TypeError, ValueError, pystac.STACError, pystac.STACTypeError) as error:
+        links = [str(link.get("href")) for link in body.get("links") or [] if link.get("rel") == "self"]
+        where = f"the item {body.get('id')!r}" + (f" ({links[0]})" if links else "")
+        raise CatalogError(f"{where} is not valid STAC: {type(error).__name__}: {error}") from error
