@@ -84,20 +84,16 @@ def version() -> None:
 
 
 @app.command()
-def report(  # noqa: PLR0917 - options of a command, not arguments of a call
+def report(
     name: Annotated[str, typer.Argument(help="A curated notebook by name, or the path of an .ipynb file.")],
     parameter: Annotated[
         list[str] | None,
-        typer.Option(
-            "-p", "--parameter", metavar="KEY=VALUE", help="A parameter of the notebook. May be repeated."
-        ),
+        typer.Option("-p", "--parameter", metavar="KEY=VALUE", help="A parameter of the notebook. May be repeated."),
     ] = None,
     output: Annotated[
         str | None, typer.Option("-o", "--output", metavar="FILE.html", help="The report to write.")
     ] = None,
-    show_code: Annotated[
-        bool, typer.Option("--show-code", help="Unfold the code behind each figure.")
-    ] = False,
+    show_code: Annotated[bool, typer.Option("--show-code", help="Unfold the code behind each figure.")] = False,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds that one cell may take.")] = 600,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress and print nothing.")] = False,
     list_parameters: Annotated[
@@ -128,9 +124,7 @@ def catalog(
         str | None,
         typer.Argument(help="A catalog by name, address or path; the names themselves without it."),
     ] = None,
-    collections: Annotated[
-        bool, typer.Option("--collections", help="Only the collections, not their items.")
-    ] = False,
+    collections: Annotated[bool, typer.Option("--collections", help="Only the collections, not their items.")] = False,
 ) -> None:
     """List the catalogs, or what one of them holds."""
     from econsat.stac.catalog import NAMES, open_catalog
@@ -182,9 +176,7 @@ def list_notebooks() -> None:
 @notebooks_app.command("copy")
 def copy_notebooks(
     destination: Annotated[Path, typer.Argument(help="Folder to copy to; made if it does not exist.")],
-    force: Annotated[
-        bool, typer.Option("--force", help="Overwrite notebooks that are there already.")
-    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite notebooks that are there already.")] = False,
 ) -> None:
     """Copy the curated notebooks to a folder, to open and change them in JupyterLab."""
     from econsat.reports.report import copy
@@ -243,9 +235,7 @@ class _Progress:
             self._bar.stop()
 
 
-def _show_warning(
-    message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any
-) -> None:
+def _show_warning(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any) -> None:
     if issubclass(category, EconsatWarning):
         typer.secho("Warning: ", fg="yellow", bold=True, err=True, nl=False)
         typer.echo(str(message), err=True)
