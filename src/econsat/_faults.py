@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from urllib.error import HTTPError
+from urllib.error import HTTPError, URLError
 from urllib.parse import unquote, urlsplit
 from urllib.request import ProxyHandler, Request, build_opener
 
@@ -102,6 +101,7 @@ class FaultServer:
         self.count: Counter[str] = Counter()
         self._faults: dict[str, deque[Fault]] = {}
         self._lock = threading.Lock()
+        self._stopping = threading.Event()
         self._server: ThreadingHTTPServer | None = None
         self._thread: threading.Thread | None = None
 
@@ -118,6 +118,7 @@ class FaultServer:
     ) -> None:
         assert self._server is not None
         assert self._thread is not None
+        self._stopping.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -174,8 +175,10 @@ class _Handler(BaseHTTPRequestHandler):
         path = unquote(urlsplit(self.path).path)
         self.owner._note(self.command, path, dict(self.headers.items()))
         fault = self.owner._next_fault(self.command, path) or Fault()
-        if fault.delay:
-            time.sleep(fault.delay)
+        if fault.delay and self.owner._stopping.wait(fault.delay):
+            # The test is over and its upstream gone: nobody waits for this answer any more.
+            self.close_connection = True
+            return
         if fault.status is not None and fault.body is None:
             self._send(fault.status, b"", {"Content-Type": "text/plain", **fault.headers})
         elif fault.body is not None:
@@ -215,6 +218,8 @@ class _Handler(BaseHTTPRequestHandler):
                 status, body, kind = answer.status, answer.read(), answer.headers.get("Content-Type", "")
         except HTTPError as error:
             status, body, kind = error.code, error.read(), error.headers.get("Content-Type", "")
+        except URLError as error:
+            status, body, kind = 502, str(error.reason).encode(), "text/plain"
         # Links in the answer must lead back here, or the next page would bypass the faults.
         assert self.owner.upstream is not None
         body = body.replace(self.owner.upstream.encode(), self.owner.url().rstrip("/").encode())

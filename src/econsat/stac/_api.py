@@ -96,7 +96,8 @@ class Api:
         self._advice = f"tried {retries + 1} time(s) with timeout={timeout:g} s; change `timeout` or `retries`"
         io = StacApiIO(headers=dict(headers or {}), timeout=timeout, max_retries=retry_policy(retries, backoff))
         try:
-            self._client = pystac_client.Client.open(url, stac_io=io)
+            # `open` overwrites the timeout and the headers of the `stac_io` that it is given: both are said twice.
+            self._client = pystac_client.Client.open(url, stac_io=io, headers=dict(headers or {}), timeout=timeout)
         except (APIError, KeyError, TypeError, ValueError) as error:
             raise self._failed("the landing page", error) from error
 
