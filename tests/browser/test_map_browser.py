@@ -125,12 +125,16 @@ def test_world_choropleth(seen: Callable[..., Seen], tmp_path: Path) -> None:
     countries = regions.countries()
     countries["rank"] = np.arange(len(countries), dtype=float)
     countries.loc["FRA", "rank"] = np.nan
-    m = Map(title="Rank").add_regions(countries, column="rank", classes=[0, 60, 120, 180], popup=["name", "rank"])
+    m = Map(title="Rank")
+    m.add_regions(countries, column="rank", classes=[0, 60, 120, 180], popup=["name", "rank"], highlight=["BDI", "BRA"])
     m.save(tmp_path / "world.html")
     view = seen()
     page = view.open(tmp_path / "world.html")
     assert page.locator("path.leaflet-interactive").count() == len(countries)
     assert page.locator("path.econsat-land").count() == 1
+    # Each highlighted region has a dark line on a pale one.
+    assert page.locator("path[fill=none]").count() == 4
+    assert page.locator(".leaflet-control-scale-line").is_hidden()
     fills = set(page.eval_on_selector_all("path.leaflet-interactive", "all => all.map(p => p.getAttribute('fill'))"))
     swatches = page.eval_on_selector_all(".econsat-box", "all => all.map(e => getComputedStyle(e).backgroundColor)")
     assert swatches == [rgb(c) for c in m.layers[0].scale.colors]

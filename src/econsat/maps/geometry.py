@@ -165,7 +165,7 @@ def prepare(frame: gpd.GeoDataFrame, *, what: str) -> gpd.GeoDataFrame:
     MissingCRSError
         The table has no CRS.
     RegionError
-        Rows without a geometry, or ids that are not unique.
+        Rows without a geometry, or with coordinates that cannot be placed on the globe.
     ParameterError
         Not a GeoDataFrame.
     """

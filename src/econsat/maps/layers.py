@@ -80,7 +80,7 @@ class RegionLayer(TableLayer):
             return {"color": self.color or EDGE, "weight": 0.5, "opacity": 0.7}
         return {
             "color": self.color or (ON_PICTURE if self.over_raster else OUTLINE),
-            "weight": 1.0,
+            "weight": 0.8 if self.over_raster else 1.0,
             "opacity": 0.9,
         }
 
@@ -108,6 +108,7 @@ class RegionLayer(TableLayer):
             "unit": 10.0**-view.digits,
             "style": {**self.edge(), "fill": True, "fillOpacity": self.opacity if filled else 0},
             "highlight": {"color": self.bold, "weight": 1.9, "opacity": 1},
+            "halo": {"color": "#ffffff", "weight": 3.9, "opacity": 0.75},
             "hover": {"color": self.bold, "weight": 1.9, "opacity": 1},
             "palette": [f"url(#econsat-hatch) {MISSING}", *(self.scale.colors if self.scale else ())],
         }

@@ -22,7 +22,7 @@ HATCH = "#b9b9b4"
 SHADES = 255  # index 0 of a palette image is "no data"
 MAX_CATEGORIES = 12
 # Muted hues, told apart by most colour-blind readers: "Safe" of CARTOColors, https://carto.com/carto-colors/
-# (CC BY 3.0)
+# (CC BY 4.0)
 CATEGORY_COLORS = (
     "#88ccee", "#cc6677", "#ddcc77", "#117733", "#332288", "#aa4499",
     "#44aa99", "#999933", "#882255", "#661100", "#6699cc", "#888888",

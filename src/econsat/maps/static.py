@@ -246,6 +246,8 @@ def _regions(axes: Any, layer: RegionLayer, view: View) -> None:
         _polygons(axes, shapes[missing], face="none", order=3, **style)
         drawn = np.array([HATCH, *layer.scale.colors])[index[lines]].tolist()
         _polygons(axes, shapes[lines], face="none", edge=drawn, width=1.2, order=3)
+    # A pale line under the dark one shows on any fill.
+    _polygons(axes, shapes[layer.highlighted], face="none", edge="#ffffffc0", width=2.9, order=4)
     _polygons(axes, shapes[layer.highlighted], face="none", edge=layer.bold, width=1.4, order=4)
 
 

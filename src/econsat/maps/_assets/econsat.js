@@ -59,24 +59,31 @@ var econsat = (function () {
       var style = Object.assign({}, data.style);
       if (f.k !== undefined) style.fillColor = data.palette[f.k];
       if (f.o) { style.fill = false; }
-      if (f.h) Object.assign(style, data.highlight);
       var made = (f.o ? L.polyline : L.polygon)(shape(f.g, data.unit), style);
       talk(made, data, f);
-      if (f.h) front.push(made);
+      if (f.h) {
+        // A pale line under the dark one shows on any fill.
+        [data.halo, data.highlight].forEach(function (look) {
+          front.push(L.polygon(shape(f.g, data.unit), Object.assign({ interactive: false, fill: false }, look)));
+        });
+      }
       if (f.t || f.p) {
         made.on("mouseover", function () { made.setStyle(data.hover); made.bringToFront(); });
         made.on("mouseout", function () { made.setStyle(style); front.forEach(function (m) { m.bringToFront(); }); });
       }
       group.addLayer(made);
     });
-    group.on("add", function () { front.forEach(function (m) { m.bringToFront(); }); });
+    front.forEach(function (m) { group.addLayer(m); });
     return group;
   }
 
   function points(map, data) {
     var group = L.featureGroup();
+    // Thousands of SVG nodes make a browser crawl.
+    var renderer = data.features.length > 2000 ? L.canvas({ pane: data.pane }) : undefined;
     data.features.forEach(function (f) {
       var style = Object.assign({ pane: data.pane, radius: f.r }, data.style);
+      if (renderer) style.renderer = renderer;
       if (f.k !== undefined) style.fillColor = data.palette[f.k];
       var made = L.circleMarker([f.y, f.x], style);
       talk(made, data, f);
@@ -191,29 +198,13 @@ var econsat = (function () {
     L.control.zoom({ position: "topleft" }).addTo(map);
     var bar = L.control.scale({ imperial: false, maxWidth: 120 }).addTo(map).getContainer();
     // On a small-scale Mercator map one bar is wrong nearly everywhere.
-    map.on("zoomend", function () { bar.style.display = map.getZoom() < 5 ? "none" : ""; });
+    function fade() { bar.style.display = map.getZoom() < 5 ? "none" : ""; }
+    map.on("zoomend", fade);
+    fade();
   }
 
-  function finish(map, data) {
-    var b = data.bounds;
-    // A map without a size (printed, folded away) has no zoom that fits: wait until it is shown.
-    function fit() {
-      var size = map.getSize();
-      if (size.x < 20 || size.y < 20) {
-        map.once("resize", fit);
-        return;
-      }
-      map.fitBounds([[b[1], b[0]], [b[3], b[2]]], { padding: [6, 6], animate: false });
-      map.setMinZoom(Math.max(0, map.getZoom() - 1.5));
-    }
-    if (b) fit();
-    if (data.control) {
-      var control = L.control.layers(null, null, { collapsed: data.control.length > 6 });
-      data.control.forEach(function (pair) { control.addOverlay(pair[1], pair[0]); });
-      control.addTo(map);
-    }
-    var blocks = data.legends.map(function (pair) { return [legendBlock(pair[0]), pair[1]]; });
-    if (!blocks.length) return;
+  function legends(map, pairs) {
+    var blocks = pairs.map(function (pair) { return [legendBlock(pair[0]), pair[1]]; });
     var box = corner("bottomright", "econsat-legend").addTo(map).getContainer();
     function refresh() {
       blocks.forEach(function (pair) { pair[0].style.display = map.hasLayer(pair[1]) ? "" : "none"; });
@@ -223,6 +214,30 @@ var econsat = (function () {
     blocks.forEach(function (pair) { box.appendChild(pair[0]); });
     map.on("layeradd layerremove resize", refresh);
     refresh();
+    return box;
+  }
+
+  function finish(map, data) {
+    if (data.control) {
+      var control = L.control.layers(null, null, { collapsed: data.control.length > 6 });
+      data.control.forEach(function (pair) { control.addOverlay(pair[1], pair[0]); });
+      control.addTo(map);
+    }
+    var legend = data.legends.length ? legends(map, data.legends) : null;
+    var b = data.bounds;
+    // A map without a size (printed, folded away) has no zoom that fits: wait until it is shown.
+    function fit() {
+      var size = map.getSize();
+      if (size.x < 20 || size.y < 20) {
+        map.once("resize", fit);
+        return;
+      }
+      // Where there is room, what the map is about keeps clear of the legend.
+      var right = legend && size.x >= 600 ? legend.offsetWidth + 16 : 6;
+      map.fitBounds([[b[1], b[0]], [b[3], b[2]]], { paddingTopLeft: [6, 6], paddingBottomRight: [right, 6], animate: false });
+      map.setMinZoom(Math.max(0, map.getZoom() - 1.5));
+    }
+    if (b) fit();
   }
 
   return { basemap: basemap, regions: regions, points: points, raster: raster, start: start, finish: finish };
