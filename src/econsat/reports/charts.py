@@ -14,6 +14,7 @@ from econsat.errors import ParameterError
 if TYPE_CHECKING:
     from IPython.display import Image
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 __all__ = ["estimates", "image", "panels", "scatter"]
@@ -276,11 +277,24 @@ def _draw(
             fontweight="bold" if strong else "normal",
             zorder=5,
         )
+    for axis in (axes.xaxis, axes.yaxis):
+        _label_short(axis)
     axes.grid(color="#e9e9e9", lw=0.6)
     axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     return len(frame) - len(known)
+
+
+def _label_short(axis: Axis) -> None:
+    """Write plain numbers on a logarithmic axis too short for powers of ten alone."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    low, high = axis.get_view_interval()
+    if high / low < 100:
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
+        axis.set_minor_formatter(NullFormatter())
 
 
 def _footnote(figure: Figure, note: str | None, dropped: int) -> None:
