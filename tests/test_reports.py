@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import html
 import json
 import os
 import re
@@ -54,8 +55,7 @@ def small(tmp_path: Path) -> Path:
         tmp_path / "small.ipynb",
         text("# A small report\n\nSome words."),
         code(
-            "region = 'world'  # an ISO3 code\nfloor = 8.0\nn = 2\n"
-            "codes = ['BDI', 'KEN']\nlog = True\nnote = None",
+            "region = 'world'  # an ISO3 code\nfloor = 8.0\nn = 2\ncodes = ['BDI', 'KEN']\nlog = True\nnote = None",
             "parameters",
         ),
         text("## Numbers"),
@@ -100,8 +100,7 @@ def notebook_with(source: str) -> Any:
 
 def test_parameters_are_read_with_type_default_and_comment() -> None:
     nb = notebook_with(
-        '"""Doc."""\nregion = "world"  # ISO3 code\nfloor: float = 8\n'
-        "year: int | None = None\nbox = (-1, 2.5)"
+        '"""Doc."""\nregion = "world"  # ISO3 code\nfloor: float = 8\nyear: int | None = None\nbox = (-1, 2.5)'
     )
     known = parameters.declared(nb)
     assert list(known) == ["region", "floor", "year", "box"]
@@ -233,9 +232,7 @@ def test_a_report_is_written_with_the_given_parameters(small: Path, tmp_path: Pa
     given = {"region": NASTY[0], "floor": 3, "codes": ["é"], "log": False, "note": "x"}
     assert reports.run(small, given, out) == out
     page = out.read_text("utf-8")
-    shown = "(&#x27;&quot;); import os; os._exit(1)&#x27;, 3.0, 2, [&#x27;é&#x27;], False, &#x27;x&#x27;)"
-    plain = re.sub(r"&#x27;|&#39;", "'", page)
-    assert repr((NASTY[0], 3.0, 2, ["é"], False, "x")) in plain.replace("&quot;", '"'), shown
+    assert repr((NASTY[0], 3.0, 2, ["é"], False, "x")) in html.unescape(page)
     assert "<title>A small report</title>" in page
     assert page.count("A small report") == 2  # the title and the page's heading; taken out of the text
     assert external_loads(page) == []
@@ -319,9 +316,7 @@ def test_the_kernel_is_this_interpreter_and_undisturbed_by_the_surroundings(
     # A broken kernel named python3, a profile and a backend for scripts: none of them counts.
     spec = tmp_path / "jupyter" / "kernels" / "python3"
     spec.mkdir(parents=True)
-    (spec / "kernel.json").write_text(
-        json.dumps({"argv": ["/bin/false"], "display_name": "x", "language": "python"})
-    )
+    (spec / "kernel.json").write_text(json.dumps({"argv": ["/bin/false"], "display_name": "x", "language": "python"}))
     startup = tmp_path / "ipython" / "profile_default" / "startup"
     startup.mkdir(parents=True)
     (startup / "00.py").write_text("region = 'from the profile'")
@@ -418,9 +413,7 @@ def test_a_place_that_cannot_be_written_is_told_before_anything_runs(
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder where nobody can write")
-def test_a_folder_where_nobody_can_write_is_told_before_anything_runs(
-    untouched: Path, tmp_path: Path
-) -> None:
+def test_a_folder_where_nobody_can_write_is_told_before_anything_runs(untouched: Path, tmp_path: Path) -> None:
     with pytest.raises(ReportError, match=r"cannot be written to /proc/self/r\.html"):
         reports.run(untouched, None, "/proc/self/r.html")
     assert not (tmp_path / "ran").exists()
@@ -441,9 +434,7 @@ def test_a_replaced_report_keeps_its_permissions_and_a_link_its_target(small: Pa
 
 def test_a_notebook_that_is_not_there_or_not_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "curated", lambda: {"start-here": tmp_path, "night-lights": tmp_path / "x"})
-    with pytest.raises(
-        ReportError, match=r"'nightlights'. Did you mean 'night-lights'\? There are: start-here, night"
-    ):
+    with pytest.raises(ReportError, match=r"'nightlights'. Did you mean 'night-lights'\? There are: start-here, night"):
         reports.run("nightlights", None, tmp_path / "r.html")
     assert report.find("01-night-lights") == tmp_path / "x"
     with pytest.raises(ReportError, match="no notebook at"):
@@ -511,13 +502,9 @@ def test_warnings_become_notes_without_paths_and_repeats() -> None:
 
 
 def test_an_expected_error_becomes_one_line() -> None:
-    error = new_output(
-        "error", ename="ValueError", evalue="\x1b[31mno such region", traceback=["long", "and /home/me"]
-    )
+    error = new_output("error", ename="ValueError", evalue="\x1b[31mno such region", traceback=["long", "and /home/me"])
     nb, _ = shown(cell_with(error))
-    assert nb.cells[0].metadata.econsat["notes"] == [
-        outputs.Note("Error, expected here", "ValueError: no such region")
-    ]
+    assert nb.cells[0].metadata.econsat["notes"] == [outputs.Note("Error, expected here", "ValueError: no such region")]
 
 
 def test_objects_beside_a_chart_and_finished_widgets_are_not_shown() -> None:
@@ -533,12 +520,11 @@ def test_objects_beside_a_chart_and_finished_widgets_are_not_shown() -> None:
     assert len(alone.cells[0].outputs) == 1
 
 
-def test_silent_cells_lend_their_code_to_the_next_result_but_not_across_text() -> None:
+def test_silent_cells_lend_their_code_to_the_result_beside_them_but_not_across_text() -> None:
     out = new_output("stream", text="1")
     nb, _ = shown(code("a"), code("b"), cell_with(out, source="c"), code("d"), text("words"), code("e"))
     assert [c.metadata.econsat["code"] if c.cell_type == "code" else c.source for c in nb.cells] == [
-        ["a", "b", "c"],
-        ["d"],
+        ["a", "b", "c", "d"],
         "words",
         ["e"],
     ]
@@ -549,8 +535,9 @@ def test_tags_take_cells_code_and_outputs_away() -> None:
     kept = cell_with(out, source="kept", tags=["remove-input"])
     gone = cell_with(out, source="gone", tags=["remove-cell"])
     quiet = cell_with(out, source="quiet", tags=["remove-output"])
-    nb, sources = shown(gone, kept, quiet, text("- PWT 9.1", "sources"))
-    assert [(c.metadata.econsat["code"], len(c.outputs)) for c in nb.cells] == [([], 1), (["quiet"], 0)]
+    nb, sources = shown(gone, kept, text("words"), quiet, text("- PWT 9.1", "sources"))
+    results = [(c.metadata.econsat["code"], len(c.outputs)) for c in nb.cells if c.cell_type == "code"]
+    assert results == [([], 1), (["quiet"], 0)]
     assert sources == [outputs.Sources("text/markdown", "- PWT 9.1")]
 
 
@@ -575,9 +562,7 @@ def page_of(*cells: Any, **options: Any) -> str:
 
     nb = new_notebook(cells=list(cells))
     sources = outputs.arrange(nb)
-    page, _ = to_html(
-        nb, heading=Heading("T", "t.ipynb", "today", "1", "econsat report t"), sources=sources, **options
-    )
+    page, _ = to_html(nb, heading=Heading("T", "t.ipynb", "today", "1", "econsat report t"), sources=sources, **options)
     return page
 
 
@@ -587,9 +572,7 @@ def test_a_map_is_on_the_screen_and_on_paper_once() -> None:
         """<iframe srcdoc='<p title="a">it&#39;s</p>'></iframe></div>"""
     )
     bare = page_of(
-        cell_with(
-            new_output("display_data", {"text/html": frame, "image/png": DOT, "text/plain": "Map: GDP."})
-        )
+        cell_with(new_output("display_data", {"text/html": frame, "image/png": DOT, "text/plain": "Map: GDP."}))
     )
     assert bare.count('alt="Map: GDP."') == 1
     assert """srcdoc='<p title="a">it&#39;s</p>'""" in bare  # as it was, not with every quote escaped
@@ -639,8 +622,8 @@ def test_tables_align_numbers_and_join_the_index_name() -> None:
         {"name": ["a", "b"], "gdp": [1.5, float("nan")], "n": [-3, 4]},
         index=pd.Index(["BDI", "KEN"], name="region"),
     )
-    html = frame._repr_html_()
-    soup = BeautifulSoup(page_of(cell_with(new_output("execute_result", {"text/html": html}))), "html.parser")
+    page = page_of(cell_with(new_output("execute_result", {"text/html": frame._repr_html_()})))
+    soup = BeautifulSoup(page, "html.parser")
     head = [(th.get_text(), "number" in (th.get("class") or [])) for th in soup.select("thead th")]
     assert head == [("region", False), ("name", False), ("gdp", True), ("n", True)]
     assert {th["scope"] for th in soup.select("tbody th")} == {"row"}
@@ -732,9 +715,7 @@ def test_a_report_says_what_it_left_out(tmp_path: Path) -> None:
     nb = save(
         tmp_path / "nb.ipynb",
         text("![logo](https://x.example/logo.png)"),
-        code(
-            "from IPython.display import HTML; HTML('<script src=\"https://x.example/a.js\"></script><b>bold</b>')"
-        ),
+        code("from IPython.display import HTML; HTML('<script src=\"https://x.example/a.js\"></script><b>bold</b>')"),
     )
     with pytest.warns(ReportWarning, match=r"2 things .*x\.example/logo\.png"):
         out = reports.run(nb, out=tmp_path / "r.html")
@@ -839,15 +820,10 @@ def test_no_credential_reaches_a_report_or_an_error(tmp_path: Path) -> None:
 @pytest.mark.notebook
 def test_a_report_is_made_with_the_network_cut(small: Path, tmp_path: Path) -> None:
     unshare = shutil.which("unshare")
-    if (
-        unshare is None
-        or subprocess.run([unshare, "-n", "true"], capture_output=True, check=False).returncode
-    ):
+    if unshare is None or subprocess.run([unshare, "-n", "true"], capture_output=True, check=False).returncode:
         pytest.skip("this machine does not let us make a network namespace (unshare -n)")
     out = tmp_path / "r.html"
-    command = (
-        f"ip link set lo up && exec {sys.executable} -m econsat report {small} -p region=BDI -o {out} --quiet"
-    )
+    command = f"ip link set lo up && exec {sys.executable} -m econsat report {small} -p region=BDI -o {out} --quiet"
     done = subprocess.run([unshare, "-n", "bash", "-c", command], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr, done.stdout) == (0, "", "")
-    assert "(&#x27;BDI&#x27;" in out.read_text("utf-8") or "('BDI'" in out.read_text("utf-8")
+    assert "('BDI', 8.0" in html.unescape(out.read_text("utf-8"))

@@ -148,11 +148,11 @@ def _errors(page: Any, file: Path) -> list[str]:
 
 
 def _whole_picture(page: Any, file: Path) -> None:
-    tall = page.evaluate(
-        "Math.max(...[...document.querySelectorAll('.jp-Notebook, .jp-Notebook *')]"
-        ".filter(e => getComputedStyle(e).overflowY !== 'visible').map(e => e.scrollHeight), 900)"
-    )
-    page.set_viewport_size({"width": 1360, "height": min(int(tall) + 200, 14_000)})
+    scroller = "document.querySelector('.jp-WindowedPanel-outer')"
+    tall = page.evaluate(f"{scroller}.scrollHeight")
+    # Chromium draws no picture higher than this.
+    page.set_viewport_size({"width": 1360, "height": min(int(tall) + 130, 16_000)})
+    page.evaluate(f"{scroller}.scrollTop = 0")
     page.wait_for_timeout(1500)
     page.screenshot(path=file)
 

@@ -203,7 +203,7 @@ def _value(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, list):
         return ", ".join(_value(item) for item in value)
-    return "none" if value is None else redact(str(value))
+    return "none" if value is None else redact(str(value)) or "–"
 
 
 def _formula(body: str, *, display: str) -> str:

@@ -102,20 +102,23 @@ def arrange(nb: Any) -> list[Sources]:
                 waiting = []
                 kept.append(cell)
         else:
-            if waiting:
-                kept.append(_silent(waiting))
-                waiting = []
+            _keep_code(kept, waiting)
+            waiting = []
             kept.append(cell)
-    if waiting:
-        kept.append(_silent(waiting))
+    _keep_code(kept, waiting)
     nb.cells = kept
     return sources
 
 
-def _silent(code: list[str]) -> Any:
+def _keep_code(kept: list[Any], code: list[str]) -> None:
+    """Fold code that shows nothing with the result before it, or into a cell of its own."""
     from nbformat.v4 import new_code_cell
 
-    return new_code_cell("", metadata={"econsat": {"code": code, "notes": [], "heading": ""}})  # type: ignore[no-untyped-call]
+    if code and kept and kept[-1].cell_type == "code":
+        kept[-1].metadata.econsat["code"] += code
+    elif code:
+        info = {"code": code, "notes": [], "heading": ""}
+        kept.append(new_code_cell("", metadata={"econsat": info}))  # type: ignore[no-untyped-call]
 
 
 def _finish(cell: Any, *, heading: str, tags: Any) -> None:
