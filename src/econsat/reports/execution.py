@@ -172,9 +172,7 @@ async def _execute(
     manager = AsyncKernelManager(
         kernel_spec_manager=ThisInterpreter(), ip="127.0.0.1", connection_file=str(scratch / "kernel.json")
     )
-    if manager.has_trait(
-        "transport_encryption"
-    ):  # other users of a shared machine see its loopback interface
+    if manager.has_trait("transport_encryption"):  # other users of a shared machine see its loopback interface
         manager.set_trait("transport_encryption", "auto")
     client = NotebookClient(
         nb,
@@ -189,9 +187,7 @@ async def _execute(
     profile = scratch / "ipython" / "profile_default"
     profile.mkdir(parents=True)
     # Twice the pixels at the same size: charts stay sharp on paper and on fine screens.
-    (profile / "ipython_kernel_config.py").write_text(
-        'c = get_config()\nc.InlineBackend.figure_formats = {"png2x"}\n'
-    )
+    (profile / "ipython_kernel_config.py").write_text('c = get_config()\nc.InlineBackend.figure_formats = {"png2x"}\n')
     # Neither a reader's own IPython profile nor a drawing backend chosen for scripts may change a report.
     environment = os.environ | {
         "IPYTHONDIR": str(scratch / "ipython"),
@@ -237,9 +233,7 @@ def _run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         raise failure[0]
 
 
-def _explain(
-    error: Exception, place: CellPlace | None, timeout: float | None, last_words: str
-) -> ReportError:
+def _explain(error: Exception, place: CellPlace | None, timeout: float | None, last_words: str) -> ReportError:
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
     if isinstance(error, CellExecutionError):
@@ -247,15 +241,12 @@ def _explain(
         return ReportError(f"No report was written: {place} failed with {error.ename}: {text}")
     if isinstance(error, CellTimeoutError):
         return ReportError(
-            f"No report was written: {place} was still running after {timeout:g} seconds. "
-            "Give it more with `timeout`."
+            f"No report was written: {place} was still running after {timeout:g} seconds. Give it more with `timeout`."
         )
     if isinstance(error, DeadKernelError):
         cause = f"Its last words: {last_words}" if last_words else "Most often it has run out of memory."
         return ReportError(f"No report was written: the kernel died in {place}. {cause}")
-    return ReportError(
-        f"No report was written: the notebook could not be run: {type(error).__name__}: {error}"
-    )
+    return ReportError(f"No report was written: the notebook could not be run: {type(error).__name__}: {error}")
 
 
 def _last_line(log: Path) -> str:

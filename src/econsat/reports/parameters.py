@@ -107,9 +107,7 @@ def declared(nb: Mapping[str, Any]) -> dict[str, Parameter]:
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             continue
         name, default, annotation = _assignment(node)
-        found[name] = Parameter(
-            name, default, _kind(name, default, annotation), notes.get(node.end_lineno or 0, "")
-        )
+        found[name] = Parameter(name, default, _kind(name, default, annotation), notes.get(node.end_lineno or 0, ""))
     return found
 
 
@@ -318,9 +316,7 @@ def _check(value: Any, parameter: Parameter) -> Value:
         kinds = {type(item) for item in parameter.default}
         if {type(item) for item in value} - kinds:
             names = ", ".join(sorted(kind.__name__ for kind in kinds))
-            raise ParameterError(
-                f"Parameter {parameter.name!r} must be a list of {names}; seen was {value!r}."
-            )
+            raise ParameterError(f"Parameter {parameter.name!r} must be a list of {names}; seen was {value!r}.")
     return value  # type: ignore[no-any-return]
 
 

@@ -120,9 +120,7 @@ def run(
             changed=[key for key in values if values[key] != known[key].default],
             notes={key: parameter.note for key, parameter in known.items()},
         )
-        page, left_out = to_html(
-            nb, heading=heading, sources=sources, show_code=show_code, folder=path.parent
-        )
+        page, left_out = to_html(nb, heading=heading, sources=sources, show_code=show_code, folder=path.parent)
         write(page)
     if left_out:
         addresses = ", ".join(dict.fromkeys(load.address[:80] for load in left_out))
@@ -247,9 +245,7 @@ def title(nb: Any) -> str:
     'Start here'
     """
     for cell in nb.cells:
-        match = (
-            re.search(r"^#[ \t]+(.+)$", cell.source, re.MULTILINE) if cell.cell_type == "markdown" else None
-        )
+        match = re.search(r"^#[ \t]+(.+)$", cell.source, re.MULTILINE) if cell.cell_type == "markdown" else None
         if match:
             return match[1].strip()
     return ""
@@ -295,9 +291,7 @@ def copy(folder: str | Path, *, force: bool = False) -> list[Path]:
             # The installed files may be read-only; a copy is made to be changed.
             path.write_bytes(source.read_bytes())
     except OSError as error:
-        raise ReportError(
-            f"The notebooks cannot be copied to {destination}: {error.strerror or error}."
-        ) from error
+        raise ReportError(f"The notebooks cannot be copied to {destination}: {error.strerror or error}.") from error
     return list(copies.values())
 
 
@@ -345,9 +339,7 @@ def _target(out: str | Path | None) -> Path:
     if target.is_dir():
         raise ReportError(f"The report cannot be written to {target}: that is a folder. Name a file in it.")
     if not target.parent.is_dir():
-        raise ReportError(
-            f"The report cannot be written to {target}: the folder {target.parent} does not exist."
-        )
+        raise ReportError(f"The report cannot be written to {target}: the folder {target.parent} does not exist.")
     # An administrator may write anywhere, so the file's own mark is asked: somebody meant to keep it.
     if target.exists() and not target.stat().st_mode & 0o222:
         raise ReportError(f"The report cannot be written to {target}: the file is read-only.")
@@ -371,9 +363,7 @@ def _whole_or_nothing(target: Path) -> Iterator[Callable[[str], None]]:
             draft.chmod(final.stat().st_mode & 0o777)
         os.replace(draft, final)
     except OSError as error:
-        raise ReportError(
-            f"The report could not be written to {target}: {error.strerror or error}."
-        ) from error
+        raise ReportError(f"The report could not be written to {target}: {error.strerror or error}.") from error
     finally:
         draft.unlink(missing_ok=True)
 

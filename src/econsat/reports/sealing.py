@@ -177,9 +177,7 @@ def _cut_loads(soup: BeautifulSoup) -> list[Load]:
         else:
             note = soup.new_tag("span", attrs={"class": "left-out"})
             what = str(tag.get("alt") or tag.get("title") or tag.name)
-            note.string = (
-                f"[left out, because a report loads nothing from elsewhere: {what}, {_short(address)}]"
-            )
+            note.string = f"[left out, because a report loads nothing from elsewhere: {what}, {_short(address)}]"
             tag.replace_with(note)
     for tag in soup.find_all(True):
         if tag.name == "style" and tag.string and _css_addresses(tag.string):
@@ -234,10 +232,7 @@ def _finish_table(soup: BeautifulSoup, table: Tag) -> None:
             style.decompose()
     table.attrs.pop("border", None)
     _join_header(table)
-    if (
-        max((len(row.find_all(["td", "th"], recursive=False)) for row in table.find_all("tr")), default=0)
-        > _WIDE
-    ):
+    if max((len(row.find_all(["td", "th"], recursive=False)) for row in table.find_all("tr")), default=0) > _WIDE:
         _add_class(table, "wide")
     body = table.select("tbody tr")
     numeric = _numeric_columns(body)
@@ -250,9 +245,7 @@ def _finish_table(soup: BeautifulSoup, table: Tag) -> None:
                 _add_class(cell, "number")
             if cell.name == "th":
                 cell["scope"] = "row" if row in body else "col"
-    scroller = soup.new_tag(
-        "div", attrs={"class": "table", "tabindex": "0", "role": "region", "aria-label": "Table"}
-    )
+    scroller = soup.new_tag("div", attrs={"class": "table", "tabindex": "0", "role": "region", "aria-label": "Table"})
     table.wrap(scroller)
 
 
