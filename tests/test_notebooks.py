@@ -1,0 +1,165 @@
+"""The curated notebooks: well kept, and their figures those of an independent look at the same files."""
+
+from __future__ import annotations
+
+import ast
+import html
+import re
+from pathlib import Path
+
+import geopandas as gpd
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+import rasterio
+from exactextract import exact_extract
+
+from econsat import regions, reports
+from econsat.errors import ReportError
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+DATA = ROOT / "data"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_are_kept_well(path):
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert re.fullmatch(r"\d\d-[a-z-]+", path.stem)
+    assert not any(cell.outputs or cell.execution_count for cell in code)
+    assert "widgets" not in notebook.metadata
+    assert notebook.metadata.kernelspec.name == "python3"
+    assert notebook.cells[0].source.startswith("# ")
+    assert {"title", "description", "tags"} <= set(notebook.metadata["econsat"])
+    tagged = [cell for cell in code if "parameters" in cell.metadata.get("tags", [])]
+    assert len(tagged) == 1
+    for statement in ast.parse(tagged[0].source).body:
+        assert isinstance(statement, ast.Assign)
+        ast.literal_eval(statement.value)
+    for cell in code:
+        tree = ast.parse(cell.source)
+        assert len(cell.source.splitlines()) <= 18, cell.source
+        assert not [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_prose_holds_no_result(path):
+    notebook = nbformat.read(path, as_version=4)
+    prose = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    prose = [text.split("## References")[0] for text in prose]
+    # decimals are results; whole numbers may be names, such as that of a standard
+    assert not [number for text in prose for number in re.findall(r"\b\d+\.\d+\b", text)]
+
+
+def text_of(report: Path) -> str:
+    page = re.sub(
+        r"(?s)<(script|style|iframe).*?</\1>|<iframe[^>]*>|<img[^>]*>", " ", report.read_text(encoding="utf-8")
+    )
+    return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", page)))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("reports")
+    cache: dict[str, str] = {}
+
+    def make(region: str) -> str:
+        if region not in cache:
+            out = reports.run("night-lights", {"region": region}, out=folder / f"{region}.html")
+            cache[region] = text_of(out)
+        return cache[region]
+
+    return make
+
+
+def independent_lights(frame: gpd.GeoDataFrame, floor: float) -> pd.Series:
+    """Sum brightness times cos(latitude) with exactextract's coverage: nothing of econsat's own arithmetic."""
+    with rasterio.open(DATA / "dmsp-lights" / "night-dmsp" / "night_dmsp.tif") as file:
+        values, profile = file.read(1).astype("float64"), file.profile
+        rows = np.arange(file.height) + 0.5
+        latitude = 90 - rows * 180 / file.height
+    values[values < floor] = 0
+    values *= np.cos(np.deg2rad(latitude))[:, None]
+    profile.update(driver="GTiff", dtype="float64", nodata=None)
+    profile.pop("predictor", None)
+    with rasterio.MemoryFile() as memory:
+        with memory.open(
+            **{k: profile[k] for k in ("driver", "dtype", "count", "width", "height", "crs", "transform")}
+        ) as out:
+            out.write(values, 1)
+        with memory.open() as source:
+            sums = exact_extract(source, frame.reset_index()[["region", "geometry"]], ["sum"], output="pandas")
+    return pd.Series(sums["sum"].to_numpy(), index=frame.index)
+
+
+@pytest.mark.notebook
+def test_the_worlds_figures_agree_with_an_independent_look(made):
+    text = made("world")
+    lights = independent_lights(regions.countries(), 9.0)
+    pwt = pd.read_csv(DATA / "tables" / "pwt91_1990on.csv.gz").query("year == 1995").set_index("isocode")["rgdpo"]
+    both = pd.DataFrame({"lights": lights, "gdp": pwt}).dropna()
+    lit = both[both["lights"] > 0]
+    r = np.corrcoef(np.log(lit["lights"]), np.log(lit["gdp"]))[0, 1]
+    assert len(lit) == 152
+    assert r == pytest.approx(0.914, abs=0.001)
+    assert f"Across {len(lit)} countries" in text
+    assert f"r = {r:.3f}" in text
+    assert f"{len(both) - len(lit)} more have no light" in text
+    slope = np.polyfit(np.log(lit["gdp"]), np.log(lit["lights"]), 1)[0]
+    assert f"{slope:.2f} per cent more light" in text
+
+
+@pytest.mark.notebook
+def test_the_states_figures_agree_with_an_independent_look(made):
+    frame = gpd.read_file(DATA / "vectors" / "states_gdp.geojson")
+    frame.index = pd.Index(frame["iso3"] + "-" + frame["name"], name="region")
+    frame["lights"] = independent_lights(frame, 9.0)
+    text = made("world")
+    found = {}
+    for code, part in frame.groupby("iso3"):
+        lit = part[part["lights"] > 0]
+        found[code] = np.corrcoef(np.log(lit["lights"]), np.log(lit["gdp_share"]))[0, 1]
+    assert found["IND"] == pytest.approx(0.95, abs=0.01)
+    assert found["BRA"] == pytest.approx(0.95, abs=0.01)
+    assert found["MEX"] == pytest.approx(0.55, abs=0.01)
+    assert found["FRA"] == pytest.approx(0.53, abs=0.015)
+    for name, code in {"India": "IND", "Brazil": "BRA", "Mexico": "MEX", "France": "FRA"}.items():
+        assert re.search(rf"{name} {found[code]:.2f} ", text), (name, found[code])
+    for word in ("saturates", "pixels are coarse", "Mind the dates", "two decades later"):
+        assert word in text
+
+
+@pytest.mark.notebook
+def test_another_region_gives_other_figures(made):
+    world, india, burundi = made("world"), made("IND"), made("BDI")
+    assert "India is number 5 in light" in india
+    assert "Within India" in india
+    assert "Kerala" in india
+    assert "Bahia" not in india
+    assert "This part looks at Burundi and is left out of a report on India" in india
+    assert "Bujumbura" not in india
+    assert "Bujumbura" in burundi
+    assert "There is no GDP by province for Burundi" in burundi
+    assert "Kerala" not in burundi
+    assert "Bujumbura" in world
+    assert "Within India" not in world
+
+
+@pytest.mark.notebook
+def test_a_country_without_state_gdp_is_told_which_have_it(tmp_path):
+    out = tmp_path / "kenya.html"
+    with pytest.raises(ReportError) as caught:
+        reports.run("night-lights", {"region": "KEN"}, out=out)
+    for code in regions.states_with_gdp():
+        assert code in str(caught.value)
+    assert len(regions.states_with_gdp()) == 14
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.notebook
+def test_start_here_runs(tmp_path):
+    text = text_of(reports.run("start-here", {"floor": 1.0}, out=tmp_path / "start.html"))
+    assert "Bujumbura Mairie" in text
