@@ -126,9 +126,7 @@ def test_parameters_are_listed_with_their_meaning(small: Path) -> None:
     ]
 
 
-def test_notebooks_are_listed_and_copied(
-    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_notebooks_are_listed_and_copied(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "curated", lambda: {"small": small})
     listed = runner.invoke(app, ["notebooks", "list"])
     assert listed.stdout.splitlines()[1] == "small  Small  floor=8.0, region='world'"
