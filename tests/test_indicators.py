@@ -67,9 +67,7 @@ class TestMake:
 
     def test_the_callers_provenance_is_not_shared(self) -> None:
         provenance: dict[str, Any] = {"steps": []}
-        out = indicators.make(
-            {"region": ["a"], "value": [1.0]}, indicator="x", unit="1", provenance=provenance
-        )
+        out = indicators.make({"region": ["a"], "value": [1.0]}, indicator="x", unit="1", provenance=provenance)
         out.attrs["provenance"]["steps"].append("later")
         assert provenance == {"steps": []}
 

@@ -79,9 +79,7 @@ def make(
             given.setdefault(name, value)
     for name in ("region", "value"):
         if name not in given:
-            raise IndicatorError(
-                f"A table of indicators needs the column {name!r}; `columns` holds {list(given)}."
-            )
+            raise IndicatorError(f"A table of indicators needs the column {name!r}; `columns` holds {list(given)}.")
     lengths = {name: len(v) for name, v in given.items() if pd.api.types.is_list_like(v)}
     if len(set(lengths.values())) > 1:
         raise IndicatorError(f"The columns differ in length: {lengths}. Pass one value a row, or a scalar.")
@@ -158,30 +156,22 @@ def from_zonal(
         raise IndicatorError(f"`stats` has no variable for {absent}; it has {list(stats.data_vars)}.")
     estimate = stats[value]
     if "region" not in estimate.dims or not set(estimate.dims) <= {"region", "time"}:
-        raise IndicatorError(
-            f"{value!r} has dims {estimate.dims}; a table has rows by region, or region and time."
-        )
+        raise IndicatorError(f"{value!r} has dims {estimate.dims}; a table has rows by region, or region and time.")
     unit = unit if unit is not None else estimate.attrs.get("units")
     if not unit:
         raise IndicatorError(f"{value!r} carries no attrs['units']; say what it is in with `unit`.")
     stats = stats.compute()
-    frame = {
-        name: _flat(stats[source], stats[value]) for name, source in wanted.items() if source is not None
-    }
+    frame = {name: _flat(stats[source], stats[value]) for name, source in wanted.items() if source is not None}
     shape = stats[value].transpose("region", ...)
     if n_obs is not None:
         frame["n_obs"] = (
-            _flat(n_obs, stats[value])
-            if hasattr(n_obs, "dims")
-            else np.broadcast_to(n_obs, shape.shape).ravel()
+            _flat(n_obs, stats[value]) if hasattr(n_obs, "dims") else np.broadcast_to(n_obs, shape.shape).ravel()
         )
     has_time = "time" in shape.coords
     regions = np.repeat(np.asarray(stats["region"].astype(str)), shape.size // max(shape.sizes["region"], 1))
     times = np.tile(shape["time"].to_numpy(), shape.sizes["region"]) if "time" in shape.dims else None
     if times is None:
-        times = np.repeat(
-            shape["time"].to_numpy() if has_time else np.datetime64("NaT", "us"), shape.sizes["region"]
-        )
+        times = np.repeat(shape["time"].to_numpy() if has_time else np.datetime64("NaT", "us"), shape.sizes["region"])
     missing = np.isnan(frame["value"])
     for end in ("lower", "upper"):
         if end in frame:
@@ -241,9 +231,7 @@ def mask_low_coverage(table: pd.DataFrame, *, minimum: float) -> pd.DataFrame:
     low = (table["coverage"] < minimum) & table["value"].notna()
     n = int(low.sum())
     table.loc[low, ["value", "lower", "upper"]] = np.nan
-    table.loc[low, "reason"] = [
-        f"coverage {share:.2f} below {minimum:g}" for share in table.loc[low, "coverage"]
-    ]
+    table.loc[low, "reason"] = [f"coverage {share:.2f} below {minimum:g}" for share in table.loc[low, "coverage"]]
     table.attrs["provenance"].setdefault("steps", []).append(
         {"step": "mask_low_coverage", "minimum": minimum, "n_masked": n}
     )

@@ -169,9 +169,7 @@ def merge(
     for side, frame in (("table", table), ("other", right)):
         absent = [key for key in keys if key not in frame]
         if absent:
-            raise IndicatorError(
-                f"`{side}` has no column {absent} to merge `on`; it has {list(frame.columns)}."
-            )
+            raise IndicatorError(f"`{side}` has no column {absent} to merge `on`; it has {list(frame.columns)}.")
     chosen = list(columns) if columns is not None else [name for name in right.columns if name not in keys]
     absent = [name for name in chosen if name not in right]
     if absent:
@@ -202,8 +200,7 @@ def merge(
         if n_lost:
             names = left.loc[~found.to_numpy(), keys[0]].astype("str").drop_duplicates().tolist()
             warnings.warn(
-                f"{n_lost} of {len(left)} rows have no partner in `other` and are left out: "
-                f"{shorten(names)}.",
+                f"{n_lost} of {len(left)} rows have no partner in `other` and are left out: {shorten(names)}.",
                 DroppedRowsWarning,
                 stacklevel=2,
             )

@@ -22,7 +22,10 @@ __all__ = ["autocorrelation", "background", "inflation_at", "lag_sums", "sample"
 RADII = (0, 1, 2, 4, 8, 16, 32)
 # A normal variable's standard deviation over its median absolute deviation, 1 / Phi^-1(3/4).
 _MAD_TO_SIGMA = 1.4826
-_CLIP = 3.0
+# Half-widths, in sigma, of the windows in which the level is found and in which a pixel counts as dark.
+_CORE, _CLIP = 1.5, 3.0
+# Standard error of a median over that of a mean of normal values, sqrt(pi / 2).
+_MEDIAN_TO_MEAN = 1.2533
 _ROUNDS = 50
 
 
@@ -31,10 +34,11 @@ def background(
 ) -> xr.Dataset:
     r"""Estimate the noise floor of each time step from its dark pixels.
 
-    The dark pixels are found without a threshold from outside: from the mode of all values (half-sample mode)
-    and the spread of the values below it, pixels further than 3 sigma above are taken out, and level (median)
-    and sigma (1.4826 times the median absolute deviation) are computed again until nothing changes. What the
-    pixels have in common is measured by
+    Faint lights hide among the brighter half of the dark pixels, so the darker half speaks for both: starting from the
+    mode of all values (half-sample mode), the level is the median of the values within 1.5 sigma on either side, sigma
+    1.4826 times the median distance of the values below the level, and both are computed again until nothing changes.
+    The level's standard error adds up, in quadrature, that of a median of correlated values and the distance to the
+    median within 3 sigma, which faint lights pull up. What the pixels have in common is measured by
 
     .. math:: D(L) = \sum_{|h_x|, |h_y| \le L} \rho(h)
 
@@ -53,10 +57,10 @@ def background(
     Returns
     -------
     xarray.Dataset
-        By the cube's other dims (time): `level` and `sigma` (units of the cube), `dark_share` (of the valid
-        pixels looked at), `n_dark`, and `inflation` by `radius` (pixels). A step without a valid pixel is
-        NaN. Where most dark pixels have one and the same value (a product that was floored, a picture), sigma
-        is 0 and the noise cannot be told; ``.attrs["floored"]`` says whether there is such a step.
+        By the cube's other dims (time): `level`, `level_error` and `sigma` (units of the cube), `dark_share` (of the
+        valid pixels looked at), `n_dark`, and `inflation` by `radius` (pixels). A step without a valid pixel is NaN.
+        Where most dark pixels have one and the same value (a product that was floored, a picture), sigma is 0 and the
+        noise cannot be told; ``.attrs["floored"]`` says whether there is such a step.
 
     Raises
     ------
@@ -90,7 +94,7 @@ def background(
     layer = layer.transpose(..., y_dim, x_dim)
     lead = layer.dims[:-2]
     shape = layer.shape[:-2]
-    numbers = np.full((int(np.prod(shape)), 4), np.nan)
+    numbers = np.full((int(np.prod(shape)), len(_MEANINGS)), np.nan)
     sums = np.full((len(numbers), len(RADII)), np.nan)
     for k, place in enumerate(np.ndindex(shape)):
         tiles = sample(layer.isel(dict(zip(lead, place, strict=True))), max_pixels=max_pixels)
@@ -99,7 +103,7 @@ def background(
     out = xr.Dataset(coords=coords)
     for k, (name, text) in enumerate(_MEANINGS.items()):
         values = numbers[:, k].reshape(shape)
-        out[name] = (lead, values, {"long_name": text, "units": units if name in ("level", "sigma") else "1"})
+        out[name] = (lead, values, {"long_name": text, "units": "1" if "dark" in name else units})
     out["inflation"] = (
         (*lead, "radius"),
         sums.reshape(*shape, len(RADII)),
@@ -112,6 +116,7 @@ def background(
 
 _MEANINGS = {
     "level": "level of the dark pixels",
+    "level_error": "standard error of the level",
     "sigma": "standard deviation of one dark pixel",
     "dark_share": "share of dark pixels in the valid pixels looked at",
     "n_dark": "dark pixels looked at",
@@ -138,22 +143,31 @@ def sample(step: xr.DataArray, *, max_pixels: int) -> list[Floats]:
 def _one_step(tiles: list[Floats]) -> tuple[list[float], Floats]:
     values = np.sort(np.concatenate([tile[np.isfinite(tile)] for tile in tiles]))
     if values.size == 0:
-        return [np.nan, np.nan, np.nan, 0.0], np.full(len(RADII), np.nan)
+        return [np.nan, np.nan, np.nan, np.nan, 0.0], np.full(len(RADII), np.nan)
     level = _half_sample_mode(values)
-    sigma = _MAD_TO_SIGMA * float(np.median(level - values[values <= level]))
-    n_before = -1
+    sigma = _spread_below(values, level)
     for _ in range(_ROUNDS):
-        dark = values[(values <= level + _CLIP * sigma) & (values >= level - 2 * _CLIP * sigma)]
-        if dark.size == n_before or sigma == 0.0:
+        before = level, sigma
+        level = float(np.median(_within(values, level, _CORE * sigma)))
+        sigma = _spread_below(values, level)
+        if (level, sigma) == before:
             break
-        n_before = dark.size
-        level = float(np.median(dark))
-        sigma = _MAD_TO_SIGMA * float(np.median(np.abs(dark - level)))
-    numbers = [level, sigma, dark.size / values.size, float(dark.size)]
+    dark = _within(values, level, _CLIP * sigma)
     if sigma == 0.0:
-        return numbers, np.ones(len(RADII))
-    darkened = [np.where(np.abs(tile - level) <= _CLIP * sigma, tile, np.nan) for tile in tiles]
-    return numbers, lag_sums(autocorrelation(darkened))
+        return [level, 0.0, 0.0, dark.size / values.size, float(dark.size)], np.ones(len(RADII))
+    sums = lag_sums(autocorrelation([np.where(np.abs(tile - level) <= _CLIP * sigma, tile, np.nan) for tile in tiles]))
+    error = np.hypot(_MEDIAN_TO_MEAN * sigma * np.sqrt(sums[-1] / dark.size), np.median(dark) - level)
+    return [level, float(error), sigma, dark.size / values.size, float(dark.size)], sums
+
+
+def _within(values: Floats, centre: float, distance: float) -> Floats:
+    """Return the sorted values no further from the centre than the distance."""
+    return values[np.searchsorted(values, centre - distance) : np.searchsorted(values, centre + distance, side="right")]
+
+
+def _spread_below(values: Floats, level: float) -> float:
+    below = values[: np.searchsorted(values, level, side="right")]
+    return _MAD_TO_SIGMA * float(np.median(level - below)) if below.size else 0.0
 
 
 def _half_sample_mode(values: Floats) -> float:

@@ -30,7 +30,8 @@ def pick(cube: xr.DataArray | xr.Dataset, variable: str | None) -> xr.DataArray:
         raise ParameterError(f"`variable` is {name!r}, which `cube` does not have; it has {names}.")
     layer = cube[name].copy(deep=False)
     inherited = {key: value for key, value in cube.attrs.items() if key in ("provenance", "time_note")}
-    layer.attrs = {**copy.deepcopy(inherited), **layer.attrs}
+    # the dataset's record is the one that later steps were added to
+    layer.attrs = {**layer.attrs, **copy.deepcopy(inherited)}
     if layer.rio.crs is None and cube.rio.crs is not None:
         layer = layer.rio.write_crs(cube.rio.crs)
     return _missing_as_nan(layer)

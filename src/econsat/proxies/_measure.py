@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 from scipy.special import ndtr
 from scipy.stats import norm
+from scipy.stats import t as student
 
 from econsat.proxies._background import RADII, autocorrelation, inflation_at, lag_sums, sample
 from econsat.zonal import Weights, aggregate, weights
@@ -116,7 +117,7 @@ def measure(
     -------
     xarray.Dataset
         By region (and time): `value`, `lower`, `upper`, `coverage`, and the parts of the interval `noise`,
-        `level_down`, `level_up`, `unseen` and `unseen_sd`, all but `coverage` in units of the value times km2.
+        `level_down`, `level_up`, `unseen` and `unseen_half`, all but `coverage` in units of the value times km2.
         Computed.
     """
     x_dim, y_dim = spatial_dims(layer)
@@ -154,18 +155,16 @@ def measure(
     low, high = (moved[f"{name}_integral"].transpose(*order) for name in ("low", "high"))
     down = np.maximum(total - np.minimum(low, high), 0.0)
     up = np.maximum(np.maximum(low, high) - total, 0.0)
-    unseen, unseen_sd = _unseen(cube["value"], sums, order)
+    unseen, unseen_half = _unseen(cube["value"], sums, order, interval)
     seen_lower = total - np.hypot(z * sd, down)
     if scale_missing:
         share = sums["coverage"].transpose(*order).where(lambda c: c < 1 - _WHOLE, 1.0)
         value = total / share
-        lower = np.maximum(
-            value - np.sqrt((z * sd / share) ** 2 + (down / share) ** 2 + (z * unseen_sd) ** 2), seen_lower
-        )
-        upper = value + np.sqrt((z * sd / share) ** 2 + (up / share) ** 2 + (z * unseen_sd) ** 2)
+        lower = np.maximum(value - np.sqrt((z * sd / share) ** 2 + (down / share) ** 2 + unseen_half**2), seen_lower)
+        upper = value + np.sqrt((z * sd / share) ** 2 + (up / share) ** 2 + unseen_half**2)
     else:
         value, lower = total, seen_lower
-        upper = value + unseen.clip(min=0.0) + np.sqrt((z * sd) ** 2 + up**2 + (z * unseen_sd) ** 2)
+        upper = value + unseen.clip(min=0.0) + np.sqrt((z * sd) ** 2 + up**2 + unseen_half**2)
     parts = {
         "value": value,
         "lower": np.minimum(lower, value),
@@ -175,7 +174,7 @@ def measure(
         "level_down": down,
         "level_up": up,
         "unseen": unseen,
-        "unseen_sd": unseen_sd,
+        "unseen_half": unseen_half,
     }
     out = xr.Dataset({name: array.transpose(*order) for name, array in parts.items()})
     if "time" in layer.coords and "time" not in out.coords:
@@ -206,8 +205,10 @@ def _by_region(sums: xr.DataArray, n_pixels: xr.DataArray) -> xr.DataArray:
     return out
 
 
-def _unseen(values: xr.DataArray, sums: xr.Dataset, order: tuple[Any, ...]) -> tuple[xr.DataArray, xr.DataArray]:
-    """Return what the unseen part of a region holds if it is like the seen part, and that figure's deviation."""
+def _unseen(
+    values: xr.DataArray, sums: xr.Dataset, order: tuple[Any, ...], interval: float
+) -> tuple[xr.DataArray, xr.DataArray]:
+    """Return what the unseen part of a region holds if it is like the seen part, and half its interval."""
     total, share = sums["integral"].transpose(*order), sums["coverage"].transpose(*order)
     partly = (share > 0) & (share < 1 - _WHOLE)
     odds = ((1 - share) / share.where(partly)).where(partly, 0.0)
@@ -217,9 +218,14 @@ def _unseen(values: xr.DataArray, sums: xr.Dataset, order: tuple[Any, ...]) -> t
     n_unseen = count * odds
     inverse = (1 / n_unseen.where(partly) + 1 / count.where(partly)).fillna(0.0)
     variance = unseen_area**2 * sums["std"].transpose(*order).fillna(0.0) ** 2 * inverse
+    quantile = xr.full_like(count, norm.ppf(0.5 + interval / 2))
     if bool(partly.any()):
-        variance = variance * _by_region(_clumping(values), n_unseen.clip(min=1.0))
-    return expected, variance**0.5
+        sums_of_products = _clumping(values)
+        variance = variance * _by_region(sums_of_products, n_unseen.clip(min=1.0))
+        # as many independent pieces of light were seen as the standard deviation rests on
+        pieces = count / _by_region(sums_of_products, count)
+        quantile = quantile.copy(data=student.ppf(0.5 + interval / 2, np.maximum(pieces.to_numpy() - 1.0, 1.0)))
+    return expected, quantile * variance**0.5
 
 
 def _clumping(values: xr.DataArray, max_pixels: int = 2_000_000) -> xr.DataArray:

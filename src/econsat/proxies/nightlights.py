@@ -9,21 +9,23 @@ A sum of lights is :math:`S = \sum_i w_i g(x_i)` over the valid pixels of a regi
 pixel in the region x area of the pixel, and g the rule for the floor. Its interval adds up in quadrature
 
 1. noise: :math:`z \sqrt{D \sum_i w_i^2 v(x_i)}`. v is the variance of g(x + e) under normal noise e of standard
-deviation
-   sigma, in closed form; sigma is measured on the dark pixels (`background`). Neighbouring pixels share much of their
-   noise (resampling, airglow), so D, the sum of its correlations over a window of the region's size, inflates the
-   variance;
+   deviation sigma, in closed form; sigma is measured on the dark pixels (`background`). Neighbouring pixels share much
+   of their noise (resampling, airglow), so D, the sum of its correlations over a window of the region's size, inflates
+   the variance;
 2. the floor: S at floor - error and floor + error, each side by itself;
 3. pixels that were not seen: if they are like those seen, the region holds :math:`S (1 - c) / c` more with the valid
-share
-   c, with the variance :math:`A_u^2 s^2 (1/n_u + 1/n_s) D_u` of a sample mean (area A_u and number n_u of unseen
-   pixels, n_s seen ones, their standard deviation s). D_u is the sum of the products of the correlations of lights and
-   of gaps: it is 1 for pixels missing here and there and large for clouds over towns.
+   share c, give or take :math:`t A_u s \sqrt{D_u (1/n_u + 1/n_s)}`, as for a sample mean (A_u the unseen area, n_u and
+   n_s the pixels unseen and seen, s the standard deviation of those seen). D_u is the sum of the products of the
+   correlations of lights and of gaps: 1 for pixels missing here and there, large for clouds over towns. t has n_s / D_u
+   - 1 degrees of freedom.
 
-Missing light can only be added, so without scaling only the upper end moves. A block bootstrap over the pixels of a
-region is not used: it treats the towns of a region as a random draw from a population of towns, and its interval would
-say how much other regions might shine, not how well this one was measured. What no interval here covers: saturation
-of bright pixels (DMSP), light scattered from neighbouring regions, flares and fires, and seasons.
+Missing light can only be added, so without scaling only the upper end moves for it. In simulations (the tests hold
+them) 95 % intervals cover the truth in 93 to 99 % for noise and for pixels missing at random, and in about 90 % under
+clouds the size of towns: where one bright town holds most of a region's light and is hidden, nothing seen tells of it.
+
+A block bootstrap over the pixels of a region is not used: it treats the region's towns as a random draw, and its
+interval would say how much other such regions might shine, not how well this one was measured. What no interval here
+covers: saturation of bright pixels (DMSP), light scattered from neighbouring regions, flares and fires, and seasons.
 """
 
 from __future__ import annotations
@@ -61,8 +63,6 @@ __all__ = [
 #: Half-width of a threshold's own interval, as a share of the threshold, where the caller states none. A convention of
 #: econsat, not an estimate: it shows how much a figure hangs on the threshold.
 THRESHOLD_ERROR = 0.25
-# Standard error of a median over that of a mean of normal values, sqrt(pi / 2).
-_MEDIAN_TO_MEAN = 1.2533
 
 
 def sum_of_lights(
@@ -119,7 +119,7 @@ def sum_of_lights(
     name : str
         Name of the indicator.
     parts : bool
-        Add the parts of the interval as columns `noise`, `level_down`, `level_up`, `unseen`, `unseen_sd`.
+        Add the parts of the interval as columns `noise`, `level_down`, `level_up`, `unseen`, `unseen_half`.
 
     Returns
     -------
@@ -290,6 +290,7 @@ def _noise(layer: xr.DataArray, noise: xr.Dataset | float | None) -> xr.Dataset:
         lacking = [name for name in ("level", "sigma", "inflation") if name not in noise]
         if lacking:
             raise ParameterError(f"`noise` must be what `background` returns; it lacks {lacking}.")
+        same_grid(layer, noise["sigma"], "noise")
         return noise
     if isinstance(noise, bool) or not np.isfinite(noise) or noise < 0:
         raise ParameterError(f"`noise` is a standard deviation from 0 up, or a result of `background`; got {noise!r}.")
@@ -313,12 +314,10 @@ def _level(layer: xr.DataArray, floor: Any, error: float | None, found: xr.Datas
     if isinstance(floor, str):
         if floor != "background":
             raise ParameterError(f"`floor` must be a number, None or 'background'; got {floor!r}.")
-        if "n_dark" not in found:
+        if "level_error" not in found:
             found = background(layer)
-        standard_error = (
-            _MEDIAN_TO_MEAN * found["sigma"] * np.sqrt(found["inflation"].isel(radius=-1) / found["n_dark"])
-        )
-        return found["level"], float(norm.ppf(0.5 + interval / 2)) * standard_error if error is None else error
+        half = float(norm.ppf(0.5 + interval / 2)) * found["level_error"]
+        return found["level"], half if error is None else error
     if isinstance(floor, bool) or not np.isfinite(floor):
         raise ParameterError(f"A floor or threshold must be a finite number in the cube's units; got {floor!r}.")
     return float(floor), THRESHOLD_ERROR * abs(float(floor)) if error is None else float(error)
@@ -389,7 +388,7 @@ def _table(
     )  # fmt: skip
     columns: list[Hashable] = []
     if parts:
-        for column in ("noise", "level_down", "level_up", "unseen", "unseen_sd"):
+        for column in ("noise", "level_down", "level_up", "unseen", "unseen_half"):
             table[column] = stats[column].transpose("region", ...).to_numpy().ravel()
             columns.append(column)
     table.attrs["notes"] = notes
