@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import dask
 import numpy as np
 import xarray as xr
 from scipy.special import ndtr
@@ -146,7 +147,8 @@ def measure(
         squared,
         stats=("integral",),
     )
-    sums, moved, spread = xr.Dataset.compute(sums), moved.compute(), spread.compute()
+    # together, so that a lazy cube is read once for all three
+    sums, moved, spread = dask.compute(sums, moved, spread)
     order = ("region", *(dim for dim in layer.dims if dim not in (x_dim, y_dim)))
     total = sums["integral"].transpose(*order)
     z = float(norm.ppf(0.5 + interval / 2))
