@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import dask
+from dask.base import compute
 import numpy as np
 import xarray as xr
 from scipy.special import ndtr
@@ -148,7 +148,7 @@ def measure(
         stats=("integral",),
     )
     # together, so that a lazy cube is read once for all three
-    sums, moved, spread = dask.compute(sums, moved, spread)
+    sums, moved, spread = compute(sums, moved, spread)  # type: ignore[no-untyped-call]
     order = ("region", *(dim for dim in layer.dims if dim not in (x_dim, y_dim)))
     total = sums["integral"].transpose(*order)
     z = float(norm.ppf(0.5 + interval / 2))
