@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from dask.base import compute
 import numpy as np
 import xarray as xr
+from dask.base import compute
 from scipy.special import ndtr
 from scipy.stats import norm
 from scipy.stats import t as student
