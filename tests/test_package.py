@@ -130,6 +130,7 @@ def test_pyproject_and_environment_name_the_same_set():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     conda = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
     names = {
+        "jupyter_client": "jupyter-client",
         "dask-core": "dask",
         "geopandas-base": "geopandas",
         "matplotlib-base": "matplotlib",

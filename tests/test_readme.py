@@ -1,0 +1,56 @@
+"""What the README tells a user to type works as it stands there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from econsat.errors import UndatedWarning
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_library_example_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"(?s)```python\n(.*?)```", README)
+    assert len(blocks) == 1
+    names: dict[str, object] = {}
+    with pytest.warns(UndatedWarning):
+        exec(compile(blocks[0], "README.md", "exec"), names)
+    assert (tmp_path / "burundi.html").stat().st_size > 100_000
+    assert names["lights"]["value"].notna().all()
+
+
+def test_both_commands_stand_on_one_line_each():
+    for name in ("report", "tests"):
+        block = re.search(rf"<!-- command: {name} -->\n```sh\n(.*?)\n```", README)
+        assert block
+        assert "-c constraints.txt" in block[1]
+        assert "\n" not in block[1]
+
+
+@pytest.mark.notebook
+def test_the_command_lines_run(tmp_path, monkeypatch):
+    from econsat.cli import app
+
+    monkeypatch.chdir(tmp_path)
+    shell = "\n".join(re.findall(r"(?s)```sh\n(.*?)```", README))
+    lines = re.findall(r"(?m)^(econsat [^#\n&]+)", shell)
+    assert len(lines) >= 4
+    for line in lines:
+        if "report" in line and "IND" not in line:
+            continue  # made by tests/test_notebooks.py and by the README's own command
+        result = CliRunner().invoke(app, shlex.split(line)[1:])
+        assert result.exit_code == 0, (line, result.output)
+    assert (tmp_path / "india.html").is_file()
+    assert (tmp_path / "my-notebooks" / "00-start-here.ipynb").is_file()
+
+
+def test_every_file_that_the_readme_links_to_exists():
+    for target in re.findall(r"\]\(([^)]+)\)", README):
+        assert (ROOT / target).exists(), target
