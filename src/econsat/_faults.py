@@ -212,7 +212,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _forward(self, sent: bytes) -> tuple[int, bytes, dict[str, str]]:
         skip = {"host", "content-length", "connection", "accept-encoding"}
         headers = {k: v for k, v in self.headers.items() if k.lower() not in skip}
-        request = Request(f"{self.owner.upstream}{self.path}", data=sent or None, headers=headers, method=self.command)
+        # The address is the test's own server, followed by the path that was asked for.
+        address = f"{self.owner.upstream}{self.path}"
+        request = Request(address, data=sent or None, headers=headers, method=self.command)  # noqa: S310
         try:
             with build_opener(ProxyHandler({})).open(request, timeout=30) as answer:
                 status, body, kind = answer.status, answer.read(), answer.headers.get("Content-Type", "")

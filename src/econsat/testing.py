@@ -309,7 +309,11 @@ def _write_item(place: Path, item: pystac.Item, root: Path) -> dict[str, Any]:
         target = Path(asset["href"])
         if target.is_absolute() and target.resolve().is_relative_to(root):
             asset["href"] = _relative(target.resolve(), place)
-    body["links"] = []
+    up = "./catalog.json" if place == root else "../catalog.json"
+    parent = up if item.collection_id is None else "./collection.json"
+    body["links"] = [{"rel": "root", "href": up}, {"rel": "parent", "href": parent}]
+    if item.collection_id is not None:
+        body["links"].append({"rel": "collection", "href": parent})
     _write_json(path, body)
     return {"rel": "item", "href": f"./{item.id}.json", "type": "application/geo+json"}
 
