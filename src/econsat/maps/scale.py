@@ -15,6 +15,9 @@ from econsat.maps.text import format_cell, format_numbers
 
 __all__ = ["Legend", "LegendEntry", "Scale"]
 
+# A character of a legend's label takes about this share of its bar (6.5 of 144 px), a little air included.
+_LABEL_SHARE = 0.05
+
 Kind = Literal["linear", "log", "quantile", "classes", "categories"]
 
 MISSING = "#efefec"
@@ -315,12 +318,21 @@ class Scale:
         else:
             places = np.asarray(ticker.MaxNLocator(nbins=4, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high))
         places = places[(places >= low * (1 - 1e-9 * np.sign(low))) & (places <= high * (1 + 1e-9 * np.sign(high)))]
-        if places.size > 5:
-            places = places[:: int(np.ceil(places.size / 5))]
         if places.size < 2:
             places = np.array([low, high])
         where = np.log(places / low) / np.log(high / low) if self.kind == "log" else (places - low) / (high - low)
-        return tuple(zip(np.clip(where, 0, 1).tolist(), format_numbers(places), strict=True))
+        where = np.clip(where, 0, 1)
+        for stride in range(1, places.size + 1):
+            labels = format_numbers(places[::stride])
+            if _apart(where[::stride], labels):
+                break
+        return tuple(zip(where[::stride].tolist(), labels, strict=True))
+
+
+def _apart(where: NDArray[np.float64], labels: list[str]) -> bool:
+    """Whether labels centred at shares `where` of a legend's bar leave room between them."""
+    halves = np.array([len(label) for label in labels]) * _LABEL_SHARE / 2
+    return bool(np.all(np.diff(where) >= halves[:-1] + halves[1:]))
 
 
 def _hashable(value: Any) -> bool:
