@@ -224,8 +224,13 @@ def _aligned(box: GeoBox, base: GeoBox) -> bool:
     if any(abs(t) > _EDGE * abs(s) for t, s in ((a.b, a.a), (a.d, a.e), (b.b, b.a), (b.d, b.e))):
         return False
     drift = max(abs(a.a / b.a - 1) * box.shape.x, abs(a.e / b.e - 1) * box.shape.y)
-    x, y = ~b * (a.c, a.f)
+    x, y = _pixel(b, a.c, a.f)
     return drift < _TOLERANCE and max(abs(x - round(x)), abs(y - round(y))) < _TOLERANCE
+
+
+def _pixel(transform: Any, x: float, y: float) -> tuple[float, float]:
+    """Return the column and row of a point on a grid along the axes."""
+    return (x - transform.c) / transform.a, (y - transform.f) / transform.e
 
 
 def _union(base: GeoBox, boxes: Sequence[GeoBox]) -> GeoBox:
@@ -236,11 +241,13 @@ def _union(base: GeoBox, boxes: Sequence[GeoBox]) -> GeoBox:
         return base
     spans = []
     for box in boxes:
-        x, y = ~base.transform * (box.transform.c, box.transform.f)
+        x, y = _pixel(base.transform, box.transform.c, box.transform.f)
         spans.append((round(x), round(y), round(x) + box.shape.x, round(y) + box.shape.y))
     x0, y0 = (min(span[i] for span in spans) for i in (0, 1))
     x1, y1 = (max(span[i] for span in spans) for i in (2, 3))
-    return GeoBox((y1 - y0, x1 - x0), base.transform * Affine.translation(x0, y0), base.crs)
+    t = base.transform
+    moved = Affine(t.a, t.b, t.c + x0 * t.a, t.d, t.e, t.f + y0 * t.e)
+    return GeoBox((y1 - y0, x1 - x0), moved, base.crs)
 
 
 def _crop(box: GeoBox, pieces: Iterable[tuple[float, float, float, float]]) -> GeoBox | None:
@@ -248,7 +255,7 @@ def _crop(box: GeoBox, pieces: Iterable[tuple[float, float, float, float]]) -> G
     height, width = box.shape
     spans = []
     for west, south, east, north in pieces:
-        corners = [~box.transform * corner for corner in ((west, south), (east, north))]
+        corners = [_pixel(box.transform, x, y) for x, y in ((west, south), (east, north))]
         (x0, x1), (y0, y1) = (sorted(corner[i] for corner in corners) for i in (0, 1))
         c0, r0 = math.floor(x0 + _EDGE), math.floor(y0 + _EDGE)
         c1, r1 = max(math.ceil(x1 - _EDGE), c0 + 1), max(math.ceil(y1 - _EDGE), r0 + 1)

@@ -20,7 +20,8 @@ import pystac
 from numpy.typing import NDArray
 from odc.loader import RasterBandMetadata, RasterGroupMetadata, RioDriver, RioReader
 
-from econsat.stac._read import Failed, Failure, Source, settings
+from econsat.stac._href import Failed, Failure
+from econsat.stac._read import Source, settings
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -80,7 +81,8 @@ class _Reader(RioReader):
             return self._source.read(dst_geobox, resampling=cfg.resampling, dtype=str(cfg.dtype))
         except Failed as failed:
             if self._failures is None:
-                raise failed.failure.error() from failed
+                # GDAL's own text may repeat the signed address: keep it out of tracebacks.
+                raise failed.failure.error() from None
             self._failures.append(failed.failure)
             return (slice(0, 0), slice(0, 0)), np.empty((0, 0), str(cfg.dtype))
 

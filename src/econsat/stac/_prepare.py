@@ -13,7 +13,7 @@ import pystac
 from rasterio.errors import NotGeoreferencedWarning
 
 from econsat.errors import EmptySearchError, ParameterError, RadiometryError, ReadError, UnknownBandError
-from econsat.stac import _bands, _read
+from econsat.stac import _bands, _href, _read
 from econsat.stac._place import place
 from econsat.stac.radiometry import Radiometry, band_radiometry
 
@@ -29,10 +29,10 @@ class Wanted:
     variable: str
     item: pystac.Item
     ref: _bands.BandRef | None
-    where: _read.Opened | None = None
+    where: _href.Opened | None = None
     header: _read.Header | None = None
     source: _read.Source | None = None
-    failure: _read.Failure | None = None
+    failure: _href.Failure | None = None
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Job:
     steps: list[dict[str, Any]] = field(default_factory=list)
 
     @property
-    def failures(self) -> list[_read.Failure]:
+    def failures(self) -> list[_href.Failure]:
         return list(dict.fromkeys(w.failure for w in self.wanted if w.failure is not None))
 
     @property
@@ -86,12 +86,12 @@ def find(
         for item, ref in zip(items, refs, strict=True):
             one = Wanted(variable, item, ref)
             if ref is None:
-                one.failure = _read.Failure(
+                one.failure = _href.Failure(
                     item.id, variable, item.get_self_href() or "", "the item has no such band"
                 )
             else:
-                href, remote = _read.href_of(item, ref.asset)
-                one.where = _read.Opened(item.id, ref.asset, href, remote, drivers, patch_url)
+                href, remote = _href.href_of(item, ref.asset)
+                one.where = _href.Opened(item.id, ref.asset, href, remote, drivers, patch_url)
             wanted.append(one)
     return Job(wanted)
 
@@ -101,10 +101,10 @@ def probe(job: Job, *, threads: int, progress: Callable[[Any], Any] | None) -> N
     env = _read.settings()
     places = list(dict.fromkeys(w.where for w in job.wanted if w.where is not None))
 
-    def one(where: _read.Opened) -> _read.Header | _read.Failure:
+    def one(where: _href.Opened) -> _read.Header | _href.Failure:
         try:
             return _read.probe(where, env)
-        except _read.Failed as failed:
+        except _href.Failed as failed:
             return failed.failure
 
     # Around the pool, not inside: the filters are the process's. A raster without a grid is reported with its
@@ -118,7 +118,7 @@ def probe(job: Job, *, threads: int, progress: Callable[[Any], Any] | None) -> N
         if w.where is None:
             continue
         header = headers[w.where]
-        if isinstance(header, _read.Failure):
+        if isinstance(header, _href.Failure):
             w.failure = header
         else:
             w.header = header
@@ -155,7 +155,7 @@ def settle(job: Job, *, on_error: str, max_failed: float) -> None:
         raise ReadError(f"none of the rasters can be read: {_listed(failures)}")
 
 
-def too_many(failures: Sequence[_read.Failure], job: Job, max_failed: float) -> None:
+def too_many(failures: Sequence[_href.Failure], job: Job, max_failed: float) -> None:
     total = len({(w.item.id, w.ref.asset if w.ref else w.variable) for w in job.wanted})
     if failures and len(failures) > max_failed * total:
         raise ReadError(
@@ -164,7 +164,7 @@ def too_many(failures: Sequence[_read.Failure], job: Job, max_failed: float) -> 
         )
 
 
-def _listed(failures: Sequence[_read.Failure]) -> str:
+def _listed(failures: Sequence[_href.Failure]) -> str:
     shown = "; ".join(f"{f.item}/{f.asset} ({f.href}): {f.reason}" for f in failures[:_SHOWN])
     return shown + (f"; and {len(failures) - _SHOWN} more" if len(failures) > _SHOWN else "")
 

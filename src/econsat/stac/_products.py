@@ -1,5 +1,4 @@
-"""Products whose specification completes what their items leave out: Sentinel-2, Landsat Collection 2 Level
-2."""
+"""Products whose specification completes what items leave out: Sentinel-2, Landsat Collection 2."""
 
 from __future__ import annotations
 
@@ -108,7 +107,7 @@ def _landsat(item: pystac.Item, stated: Linear, rule: tuple[float, float]) -> Li
         )
     scale, offset = stated.scale or 1.0, stated.offset or 0.0
     if abs(scale - rule[0]) > _SAME or abs(offset - rule[1]) > 1e-6:
-        note = f"item {item.id}: scale {scale:g}, offset {offset:g} are stated, the product guide has {rule[0]:g}, {rule[1]:g}"
+        note = f"item {item.id}: scale {scale:g}, offset {offset:g} are stated; the product guide has {rule}"
         return replace(stated, notes=(*stated.notes, note))
     return stated
 
@@ -132,7 +131,7 @@ def _sentinel2(item: pystac.Item, stated: Linear, where: str) -> Linear:
     if stated.scale is None:
         stated = replace(stated, scale=_S2_SCALE, scale_from=_S2_SOURCE)
     if stated.offset == S2_OFFSET_DN:
-        note = f"item {item.id}: the offset is stated in digital numbers ({S2_OFFSET_DN:g}); {_S2_OFFSET:g} is used"
+        note = f"item {item.id}: the offset is stated in digital numbers; {_S2_OFFSET:g} is used"
         stated = replace(stated, offset=_S2_OFFSET, notes=(*stated.notes, note))
     flags = {key: item.properties[key] for key in _FLAGS if isinstance(item.properties.get(key), bool)}
     if len(set(flags.values())) > 1:

@@ -6,16 +6,10 @@ read any other; what fails is said in words, with the item and the asset.
 
 from __future__ import annotations
 
-import http.client
-import ipaddress
-import re
-import urllib.error
-import urllib.request
+import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import rasterio
@@ -29,17 +23,10 @@ from rasterio.enums import MaskFlags
 from rasterio.errors import RasterioError, RasterioIOError
 from rasterio.warp import reproject
 
-from econsat.errors import ParameterError, ReadError
-from econsat.stac._provenance import unsigned
+from econsat.stac._href import Failed, Opened, reason
 from econsat.stac.radiometry import BandHeader, Radiometry, to_physical
 
-if TYPE_CHECKING:
-    import pystac
-
-__all__ = ["DRIVERS", "Failed", "Failure", "Header", "Opened", "Source", "href_of", "probe", "settings"]
-
-DRIVERS = ("GTiff", "JP2OpenJPEG")
-"""Drivers that may be allowed: they read the file they are given and no other."""
+__all__ = ["Header", "Source", "probe", "settings"]
 
 GDAL = {
     # Reading the folder would open side files that nobody named.
@@ -57,117 +44,14 @@ GDAL = {
 }
 """GDAL's settings while reading; what the caller configured with odc or rasterio wins."""
 
-_HEAD = 512
-_HEAD_TIMEOUT = 10.0
 # A file may claim a block so large that one pixel of it fills the memory.
 _MAX_BLOCK_BYTES = 2**30
 # Source pixels read at once while warping; above it the target is cut in two.
 _MAX_WARP_BYTES = 2**27
 # Alignment below which pixels are copied, not resampled: share of a pixel, and relative error of its size.
 _SHIFT, _STRETCH = 0.01, 1e-7
-_TIFF_MAGIC = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
-_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
-_PREFIX = re.compile(r"[A-Za-z0-9_+.-]{2,}:")
-
-
-@dataclass(frozen=True)
-class Failure:
-    """One asset that could not be read."""
-
-    item: str
-    asset: str
-    href: str
-    reason: str
-
-    def as_dict(self) -> dict[str, str]:
-        """Return it as it stands in ``attrs["failures"]``."""
-        return {"item": self.item, "asset": self.asset, "href": self.href, "reason": self.reason}
-
-    def error(self) -> ReadError:
-        """Return it as an error."""
-        return ReadError(
-            f"item {self.item!r}, asset {self.asset!r} ({self.href}): {self.reason}. Leave the item out, or "
-            "pass "
-            'on_error="record" to have it missing and listed.'
-        )
-
-
-@dataclass(frozen=True)
-class Opened:
-    """Where an asset is read from."""
-
-    item: str
-    asset: str
-    href: str
-    """As the item gives it, made absolute."""
-    remote: bool
-    """Whether the item comes from a server, so that local files are none of its business."""
-    drivers: tuple[str, ...] = ("GTiff",)
-    patch_url: Callable[[str], str] | None = None
-    """Signs an address; called late, so that a signature is fresh when it is used."""
-
-    def target(self) -> str:
-        """Return what GDAL may open, or raise Failed."""
-        href = self.href if self.patch_url is None else self.patch_url(self.href)
-        if not isinstance(href, str):
-            raise ParameterError(
-                f"patch_url returned {type(href).__name__} for asset {self.asset!r}, not text"
-            )
-        reason = None
-        if any(ord(c) < 32 for c in href):
-            reason = "the address holds control characters"
-        elif urlsplit(href).scheme.lower() in ("http", "https"):
-            reason = _refused_host(href)
-        else:
-            href, reason = _local(href, remote=self.remote)
-        if reason is not None:
-            raise Failed(self.failed(f"refused: {reason}"))
-        return href
-
-    def failed(self, reason: str) -> Failure:
-        """Return the failure of this asset."""
-        return Failure(self.item, self.asset, unsigned(self.href), reason)
-
-
-def _refused_host(href: str) -> str | None:
-    parts = urlsplit(href)
-    if not parts.hostname:
-        return "the address has no host"
-    if parts.username or parts.password:
-        return "the address carries a user name or password"
-    try:
-        address = ipaddress.ip_address(parts.hostname)
-    except ValueError:
-        return None
-    return "the address is link-local (a cloud's metadata service)" if address.is_link_local else None
-
-
-def _local(href: str, *, remote: bool) -> tuple[str, str | None]:
-    if href.lower().startswith("file://"):
-        href = urllib.request.url2pathname(urlsplit(href).path)
-    elif "://" in href:
-        scheme = href.split("://", 1)[0]
-        return (
-            href,
-            f"scheme {scheme}:// is not opened, only https, http and local files; rewrite it with patch_url=",
-        )
-    if href.startswith(("/vsi", "\\vsi")) or (_PREFIX.match(href) and not _DRIVE.match(href)):
-        return href, "only plain paths are opened, none of GDAL's virtual files"
-    if remote:
-        return href, "an item from a server may not name a file of this machine"
-    # An absolute path is read as a path and nothing else.
-    return str(Path(href).absolute()), None
-
-
-def href_of(item: pystac.Item, asset: str) -> tuple[str, bool]:
-    """Return an asset's absolute address and whether its item comes from a server."""
-    absolute = item.assets[asset].get_absolute_href() or item.assets[asset].href
-    known = [item.get_self_href()]
-    known += [
-        link.get_target_str() for link in item.links if link.rel in ("self", "root", "parent", "collection")
-    ]
-    remote = any(urlsplit(href).scheme.lower() in ("http", "https") for href in known if href)
-    return absolute, remote
+# rasterio changes the process's warning filters while it wraps an array, which is not safe between threads.
+_WARPING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -270,88 +154,27 @@ class _RefusedError(Exception):
     """A file that opens but is not to be read."""
 
 
-class Failed(Exception):  # noqa: N818  a signal between our own functions; what users see is Failure.error()
-    """An asset could not be read."""
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure)
-        self.failure = failure
-
-
 def _attempt(where: Opened, work: Callable[[rasterio.DatasetReader], Any]) -> Any:
-    """Do some work on an opened file; try once more with a fresh signature; put a failure into words."""
+    """Do some work on an opened file; try once more, freshly signed; put a failure into words."""
     target = where.target()
-    for last in (where.patch_url is None, True):
+    try:
+        with _open(target, where.drivers) as dataset:
+            return work(dataset)
+    except _RefusedError as error:
+        raise Failed(where.failed(f"refused: {error}")) from error
+    except RasterioError as error:
+        if "://" not in target:
+            raise Failed(where.failed(reason(error, target, where))) from error
+    target = where.target()
+    # Past GDAL's cache: it remembers a failed answer for the life of the process.
+    with rasterio.Env(CPL_VSIL_CURL_NON_CACHED="/vsicurl/", GDAL_HTTP_MAX_RETRY="0"):
         try:
             with _open(target, where.drivers) as dataset:
                 return work(dataset)
         except _RefusedError as error:
             raise Failed(where.failed(f"refused: {error}")) from error
         except RasterioError as error:
-            fresh = target if last else where.target()
-            if fresh == target:
-                raise Failed(where.failed(_reason(error, target, where))) from error
-            target = fresh
-    raise AssertionError("unreachable: the last attempt returns or raises")
-
-
-_HTTP = {
-    401: "HTTP 401: not authorised",
-    403: "HTTP 403: refused (a signature may have run out: sign with patch_url=, which is called at each read)",
-    404: "HTTP 404: not found",
-    429: "HTTP 429: too many requests, after retries",
-}
-
-
-def _reason(error: BaseException, target: str, where: Opened) -> str:
-    texts = []
-    cause: BaseException | None = error
-    while cause is not None:
-        texts.append(str(cause))
-        cause = cause.__cause__
-    text = " | ".join(texts)
-    found = re.search(r"HTTP (?:response|error) code\s*:?\s*(\d{3})", text, re.IGNORECASE)
-    head = None if found else _head(target)
-    if isinstance(head, int) or found:
-        code = head if isinstance(head, int) else int(found[1]) if found else 0
-        return _HTTP.get(code, f"HTTP {code}{': the server failed, after retries' if code >= 500 else ''}")
-    if isinstance(head, str):
-        return head
-    start = (head or b"").lstrip()[:200].lower()
-    if start.startswith((b"<!doctype html", b"<html")):
-        return "server returned HTML (a login page?)" if "://" in target else "this is HTML, not a raster"
-    if start.startswith(b"<vrtdataset"):
-        return "refused: this is a VRT, which may read any other file"
-    if head and head.startswith(_TIFF_MAGIC):
-        # GDAL's text may repeat the address with its signature.
-        said = text.split(" | ")[-1].replace(target, unsigned(target))
-        return f"the file is cut off or damaged ({_short(said)})"
-    if head is not None:
-        return f"not a {' or '.join(where.drivers)} file (it starts with {head[:16]!r})"
-    return _short(text.replace(target, unsigned(target)))
-
-
-def _short(text: str) -> str:
-    text = re.sub(r"\?\S*", "", " ".join(text.split()))
-    return text if len(text) <= 200 else text[:199] + "…"
-
-
-def _head(target: str) -> bytes | int | str:
-    """Return the first bytes of a file, an HTTP status, or what went wrong."""
-    try:
-        if "://" not in target:
-            with Path(target).open("rb") as file:
-                return file.read(_HEAD)
-        request = urllib.request.Request(target, headers={"Range": f"bytes=0-{_HEAD - 1}"})  # noqa: S310  http(s) only
-        with urllib.request.urlopen(request, timeout=_HEAD_TIMEOUT) as response:  # noqa: S310
-            return bytes(response.read(_HEAD))
-    except urllib.error.HTTPError as error:
-        error.close()
-        return int(error.code)
-    except FileNotFoundError:
-        return "no such file"
-    except (OSError, http.client.HTTPException) as error:
-        return f"cannot be reached ({_short(str(getattr(error, 'reason', error)))})"
+            raise Failed(where.failed(reason(error, target, where))) from error
 
 
 @dataclass(frozen=True)
@@ -363,6 +186,17 @@ class Source:
     """Number of the band in the file, from 1."""
     geobox: GeoBox
     radiometry: Radiometry
+    shrink: tuple[float, float] = (1.0, 1.0)
+    """Source pixels a target pixel, along x and y: one number for all chunks (see `onto`)."""
+
+    def onto(self, target: GeoBox) -> Source:
+        """Return the source with its pixel size set against that of a whole target.
+
+        GDAL widens its kernels by the shrink factor, and would estimate it anew for each chunk, so that a pixel
+        would depend on the chunk that it falls into.
+        """
+        scale = compute_reproject_roi(self.geobox, target).scale2
+        return replace(self, shrink=(float(scale.x) or 1.0, float(scale.y) or 1.0))
 
     def read(self, dst: GeoBox, *, resampling: str, dtype: str) -> tuple[tuple[slice, slice], NDArray[Any]]:
         """Read the part of a grid that the raster covers: physical units, NaN where there are no data."""
@@ -381,7 +215,7 @@ class Source:
         plan: Any = compute_reproject_roi(self.geobox, dst, ttol=_SHIFT, stol=_STRETCH)
         if not (plan.paste_ok and plan.read_shrink == 1):
             # Kernels reach three (shrunken) pixels out, and a curved edge may leave its estimate.
-            reach = 4 if resampling == "nearest" else 3 * max(1.0, *map(abs, plan.scale2.xy)) + 2
+            reach = 4 if resampling == "nearest" else 3 * max(1.0, *self.shrink) + 2
             plan = compute_reproject_roi(self.geobox, dst, padding=int(np.ceil(reach)))
         rows, columns = (slice(int(s.start), int(s.stop)) for s in plan.roi_dst)
         roi = (rows, columns)
@@ -403,19 +237,23 @@ class Source:
                 out[piece][inner] = pixels
             return roi, out
         out = np.full(part.shape, np.nan, dtype)
-        reproject(
-            self._window(dataset, plan.roi_src).astype(dtype, copy=False),
-            out,
-            src_transform=source.transform,
-            src_crs=source.crs.to_wkt(),
-            dst_transform=part.transform,
-            dst_crs=part.crs.to_wkt(),
-            src_nodata=np.nan,
-            dst_nodata=np.nan,
-            resampling=resampling_s2rio(resampling),
-            # Exact, so that a pixel does not depend on the chunk that it falls into.
-            tolerance=0.0,
-        )
+        values = self._window(dataset, plan.roi_src).astype(dtype, copy=False)
+        with _WARPING:
+            reproject(
+                values,
+                out,
+                src_transform=source.transform,
+                src_crs=source.crs.to_wkt(),
+                dst_transform=part.transform,
+                dst_crs=part.crs.to_wkt(),
+                src_nodata=np.nan,
+                dst_nodata=np.nan,
+                resampling=resampling_s2rio(resampling),
+                # Exact, so that a pixel does not depend on the chunk that it falls into.
+                tolerance=0.0,
+                XSCALE=1 / self.shrink[0],
+                YSCALE=1 / self.shrink[1],
+            )
         return roi, out
 
     def _window(self, dataset: rasterio.DatasetReader, roi: tuple[slice, slice]) -> NDArray[Any]:

@@ -18,7 +18,7 @@ import numpy as np
 import pystac
 
 from econsat.errors import ParameterError, SizeError, SyntheticDataWarning, UndatedWarning
-from econsat.stac import _grid, _provenance, _read
+from econsat.stac import _grid, _href, _provenance
 from econsat.stac._prepare import Job, Wanted, calibrate, checked, find, label, probe, settle, too_many
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ def load(
     >>> import warnings, econsat
     >>> items = econsat.open_catalog("bundled").search("population")
     >>> with warnings.catch_warnings():
-    ...     warnings.simplefilter("ignore", econsat.errors.UndatedWarning)
+    ...     warnings.simplefilter("ignore")  # the epoch of this scene is not stated
     ...     cube = econsat.load(items, chunks=None)
     >>> round(float(cube.population.sum()) / 1e6, 2), cube.population.dims
     (11.13, ('time', 'y', 'x'))
@@ -189,6 +189,8 @@ def load(
         region=_region(region),
     )
     left_out = _drop_outside(job, target.geobox)
+    for w in job.sources:
+        w.source = w.source.onto(target.geobox) if w.source is not None and not target.native else w.source
     used = [item for item in kept if any(w.item is item for w in job.wanted)]
     groups = _groups(used, groupby, target.geobox)
     types = {variable: _dtype(job, variable) for variable in dict.fromkeys(w.variable for w in job.wanted)}
@@ -203,7 +205,7 @@ def load(
             "bands=, a "
             'coarser resolution=, chunks="auto" to stay lazy, or a larger max_bytes=.'
         )
-    late: list[_read.Failure] = []
+    late: list[_href.Failure] = []
     cube = assemble(
         [_cell(w, groups) for w in job.wanted],
         types,
@@ -258,10 +260,10 @@ def _check(
 
 def _drivers(drivers: Iterable[str]) -> tuple[str, ...]:
     allowed = (drivers,) if isinstance(drivers, str) else tuple(drivers)
-    other = [name for name in allowed if name not in _read.DRIVERS]
+    other = [name for name in allowed if name not in _href.DRIVERS]
     if other or not allowed:
         raise ParameterError(
-            f"drivers= may hold {', '.join(_read.DRIVERS)}, not {', '.join(other) or 'nothing'}"
+            f"drivers= may hold {', '.join(_href.DRIVERS)}, not {', '.join(other) or 'nothing'}"
         )
     return allowed
 
@@ -376,7 +378,7 @@ def _chunks(
 
 
 def _finish(
-    cube: xr.Dataset, job: Job, items: Sequence[pystac.Item], failures: Sequence[_read.Failure]
+    cube: xr.Dataset, job: Job, items: Sequence[pystac.Item], failures: Sequence[_href.Failure]
 ) -> xr.Dataset:
     import rioxarray  # noqa: F401  registers .rio
 

@@ -128,9 +128,9 @@ def to_physical(stored: NDArray[Any], radiometry: Radiometry) -> NDArray[np.floa
     Examples
     --------
     >>> import numpy as np
-    >>> sr = Radiometry("uint16", nodata=0.0, scale=2.75e-5, offset=-0.2)
-    >>> to_physical(np.array([0, 7273, 20000], "uint16"), sr).round(4)
-    array([    nan, 7.0e-05, 3.5e-01], dtype=float32)
+    >>> brightness = Radiometry("uint8", nodata=0.0, scale=0.5, offset=-1.0)
+    >>> to_physical(np.array([0, 1, 8], "uint8"), brightness)
+    array([ nan, -0.5,  3. ], dtype=float32)
     """
     if stored.dtype.kind not in "iuf":
         raise RadiometryError(

@@ -1,0 +1,214 @@
+"""Addresses that a catalog names: which may be opened, and in words why one could not be read.
+
+Nothing here trusts a catalog: only http, https and, for items that do not come from a server, plain paths are
+opened, never GDAL's virtual files.
+"""
+
+from __future__ import annotations
+
+import http.client
+import ipaddress
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from econsat.errors import ParameterError, ReadError
+from econsat.stac._provenance import unsigned
+
+if TYPE_CHECKING:
+    import pystac
+
+__all__ = ["DRIVERS", "Failed", "Failure", "Opened", "href_of", "reason"]
+
+DRIVERS = ("GTiff", "JP2OpenJPEG")
+"""Drivers that may be allowed: they read the file they are given and no other."""
+
+_HEAD = 512
+_HEAD_TIMEOUT = 10.0
+_TIFF_MAGIC = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
+_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
+_PREFIX = re.compile(r"[A-Za-z0-9_+.-]{2,}:")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One asset that could not be read."""
+
+    item: str
+    asset: str
+    href: str
+    reason: str
+
+    def as_dict(self) -> dict[str, str]:
+        """Return it as it stands in ``attrs["failures"]``."""
+        return {"item": self.item, "asset": self.asset, "href": self.href, "reason": self.reason}
+
+    def error(self) -> ReadError:
+        """Return it as an error."""
+        return ReadError(
+            f"item {self.item!r}, asset {self.asset!r} ({self.href}): {self.reason}. Leave the item out, or "
+            "pass "
+            'on_error="record" to have it missing and listed.'
+        )
+
+
+class Failed(Exception):  # noqa: N818  a signal between our own functions; what users see is Failure.error()
+    """An asset could not be read."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure)
+        self.failure = failure
+
+
+@dataclass(frozen=True)
+class Opened:
+    """Where an asset is read from."""
+
+    item: str
+    asset: str
+    href: str
+    """As the item gives it, made absolute."""
+    remote: bool
+    """Whether the item comes from a server, so that local files are none of its business."""
+    drivers: tuple[str, ...] = ("GTiff",)
+    patch_url: Callable[[str], str] | None = None
+    """Signs an address; called late, so that a signature is fresh when it is used."""
+
+    def target(self) -> str:
+        """Return what GDAL may open, or raise Failed."""
+        href = self.href if self.patch_url is None else self.patch_url(self.href)
+        if not isinstance(href, str):
+            raise ParameterError(
+                f"patch_url returned {type(href).__name__} for asset {self.asset!r}, not text"
+            )
+        reason = None
+        if any(ord(c) < 32 for c in href):
+            reason = "the address holds control characters"
+        elif urlsplit(href).scheme.lower() in ("http", "https"):
+            reason = _refused_host(href)
+        else:
+            href, reason = _local(href, remote=self.remote)
+        if reason is not None:
+            raise Failed(self.failed(f"refused: {reason}"))
+        return href
+
+    def failed(self, reason: str) -> Failure:
+        """Return the failure of this asset."""
+        return Failure(self.item, self.asset, unsigned(self.href), reason)
+
+
+def _refused_host(href: str) -> str | None:
+    parts = urlsplit(href)
+    if not parts.hostname:
+        return "the address has no host"
+    if parts.username or parts.password:
+        return "the address carries a user name or password"
+    try:
+        address = ipaddress.ip_address(parts.hostname)
+    except ValueError:
+        return None
+    return "the address is link-local (a cloud's metadata service)" if address.is_link_local else None
+
+
+def _local(href: str, *, remote: bool) -> tuple[str, str | None]:
+    if href.lower().startswith("file://"):
+        href = urllib.request.url2pathname(urlsplit(href).path)
+    elif "://" in href:
+        scheme = href.split("://", 1)[0]
+        return (
+            href,
+            f"{scheme}:// is not opened, only https, http and local files (patch_url= may rewrite it)",
+        )
+    if href.startswith(("/vsi", "\\vsi")) or (_PREFIX.match(href) and not _DRIVE.match(href)):
+        return href, "only plain paths are opened, none of GDAL's virtual files"
+    if remote:
+        return href, "an item from a server may not name a file of this machine"
+    # An absolute path is read as a path and nothing else.
+    return str(Path(href).absolute()), None
+
+
+def href_of(item: pystac.Item, asset: str) -> tuple[str, bool]:
+    """Return an asset's absolute address and whether its item comes from a server."""
+    absolute = item.assets[asset].get_absolute_href() or item.assets[asset].href
+    known = [item.get_self_href()]
+    known += [
+        link.get_target_str() for link in item.links if link.rel in ("self", "root", "parent", "collection")
+    ]
+    remote = any(urlsplit(href).scheme.lower() in ("http", "https") for href in known if href)
+    return absolute, remote
+
+
+_HTTP = {
+    401: "HTTP 401: not authorised",
+    403: "HTTP 403: refused (if a signature ran out, sign with patch_url=: it is called at each read)",
+    404: "HTTP 404: not found",
+    429: "HTTP 429: too many requests, after retries",
+}
+
+
+def reason(error: BaseException, target: str, where: Opened) -> str:
+    """Say in words why a raster could not be read, looking at its first bytes where GDAL does not tell.
+
+    Parameters
+    ----------
+    error : BaseException
+        What GDAL raised.
+    target : str
+        What was opened, signature and all; it is not repeated.
+    where : Opened
+        The asset.
+
+    Returns
+    -------
+    str
+    """
+    texts = []
+    cause: BaseException | None = error
+    while cause is not None:
+        texts.append(str(cause))
+        cause = cause.__cause__
+    said = _short(texts[-1].replace(target, unsigned(target)))
+    found = re.search(r"HTTP (?:response|error) code\s*:?\s*(\d{3})", " ".join(texts), re.IGNORECASE)
+    seen = int(found[1]) if found else _head(target)
+    if isinstance(seen, int):
+        return _HTTP.get(seen, f"HTTP {seen}{': the server failed, after retries' if seen >= 500 else ''}")
+    if isinstance(seen, str):
+        return seen
+    start = seen.lstrip()[:200].lower()
+    if start.startswith((b"<!doctype html", b"<html")):
+        text = "server returned HTML (a login page?)" if "://" in target else "this is HTML, not a raster"
+    elif start.startswith(b"<vrtdataset"):
+        text = "refused: this is a VRT, which may read any other file"
+    elif seen.startswith(_TIFF_MAGIC):
+        text = f"the file is cut off or damaged ({said})"
+    else:
+        text = f"not a {' or '.join(where.drivers)} file (it starts with {seen[:16]!r})"
+    return text
+
+
+def _short(text: str) -> str:
+    text = re.sub(r"\?\S*", "", " ".join(text.split()))
+    return text if len(text) <= 200 else text[:199] + "…"
+
+
+def _head(target: str) -> bytes | int | str:
+    """Return the first bytes of a file, an HTTP status, or what went wrong."""
+    try:
+        if "://" not in target:
+            with Path(target).open("rb") as file:
+                return file.read(_HEAD)
+        request = urllib.request.Request(target, headers={"Range": f"bytes=0-{_HEAD - 1}"})  # noqa: S310  http(s) only
+        with urllib.request.urlopen(request, timeout=_HEAD_TIMEOUT) as response:  # noqa: S310
+            return bytes(response.read(_HEAD))
+    except urllib.error.HTTPError as error:
+        error.close()
+        return int(error.code)
+    except FileNotFoundError:
+        return "no such file"
+    except (OSError, http.client.HTTPException) as error:
+        return f"cannot be reached ({_short(str(getattr(error, 'reason', error)))})"
