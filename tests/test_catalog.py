@@ -184,7 +184,19 @@ def test_a_span_matches_by_overlap(tree: Path) -> None:
 
 @pytest.mark.parametrize(
     "period",
-    ["20", "2020-13", "yesterday", "2020/2019", "../..", "2020/2021/2022", 2020, ("2020",), "2020-02-30"],
+    [
+        "20",
+        "2020-13",
+        "20200101",
+        "2020-W01",
+        "yesterday",
+        "2020/2019",
+        "../..",
+        "2020/2021/2022",
+        2020,
+        ("2020",),
+        "2020-02-30",
+    ],
     ids=str,
 )
 def test_a_period_that_is_none_is_an_error(period: Any) -> None:
@@ -374,6 +386,19 @@ def test_a_filter_that_is_not_cql2_is_refused(wrong: Any) -> None:
         _filter.matches(_filter.parse(wrong), ITEM)
 
 
+def test_a_filter_is_refused_even_where_no_item_would_have_met_it(tree: Path) -> None:
+    catalog = econsat.open_catalog(tree)
+    for text in (
+        "S_WITHIN(geometry, POINT(1 2))",
+        "platform = 'x' OR casei(platform) = 'x'",
+        "missing IN (my_function(1))",
+    ):
+        with pytest.raises(CatalogError, match="cannot be evaluated"):
+            catalog.search("empty", filter=text, allow_empty=True)
+        with pytest.raises(CatalogError, match="cannot be evaluated"):
+            catalog.search(region=(50, 60, 51, 61), filter=text, allow_empty=True)
+
+
 def test_filters_choose_among_the_items_of_a_static_catalog(tree: Path) -> None:
     catalog = econsat.open_catalog(tree)
     assert ids(catalog.search(filter="eo:cloud_cover < 10")) == ["a"]
@@ -462,6 +487,20 @@ def test_a_broken_link_on_disk_names_the_file_and_where_it_was_linked(tree: Path
     (tree.parent / "lights" / "b.json").unlink()
     with pytest.raises(CatalogError, match=r"lights/b.json .linked from .*lights/collection.json. does not exist"):
         econsat.open_catalog(tree).search("lights")
+
+
+def test_keys_in_an_address_are_sent_but_not_shown(tree: Path) -> None:
+    with FaultServer(tree.parent) as server:
+        address = server.url("catalog.json?key=secret")
+        catalog = econsat.open_catalog(address, retries=0)
+        assert ids(catalog.search("lights")) == ["a", "b"]
+        server.fail("/catalog.json", Fault(status=403))
+        with pytest.raises(CatalogError, match="403") as refused:
+            econsat.open_catalog(address, retries=0)
+    with pytest.raises(CatalogError, match="could not be read") as gone:
+        econsat.open_catalog(address, retries=0)
+    for text in (repr(catalog), catalog._repr_html_(), str(refused.value), str(gone.value)):
+        assert "secret" not in text
 
 
 @pytest.mark.parametrize(

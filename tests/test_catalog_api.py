@@ -96,6 +96,7 @@ def ids(items: pystac.ItemCollection) -> list[str]:
 
 def test_an_api_is_known_by_what_it_says_and_lists_its_collections(api: str) -> None:
     catalog = econsat.open_catalog(api)
+    assert "even" not in catalog._repr_html_()
     frame = catalog.collections().set_index("id")
     assert frame.index.tolist() == ["even", "odd", "seam"]
     assert frame.loc["even", "bbox"] == (0.0, -0.2, 24.5, 0.2)

@@ -15,7 +15,7 @@ from shapely.geometry.base import BaseGeometry
 
 from econsat.errors import CatalogError
 from econsat.stac import _period
-from econsat.stac._http import retry_policy
+from econsat.stac._http import brief, retry_policy, shown
 
 __all__ = ["Answer", "Api", "is_api", "search_areas"]
 
@@ -103,9 +103,8 @@ class Api:
 
     def _failed(self, what: str, error: Exception) -> CatalogError:
         status = getattr(error, "status_code", None)
-        said = " ".join(str(error).split())[:300] or type(error).__name__
         code = f"HTTP {status}: " if status else ""
-        return CatalogError(f"{self._url}: {what} failed: {code}{said} ({self._advice})")
+        return CatalogError(f"{shown(self._url)}: {what} failed: {code}{brief(error)} ({self._advice})")
 
     def collections(self) -> list[dict[str, Any]]:
         """Return the collections as dicts, sorted by id."""
@@ -134,7 +133,7 @@ class Api:
         """Return what a search finds, one item more than `max_items` where there is more."""
         if condition is not None and not self.filters:
             raise CatalogError(
-                f"the STAC API {self._url} does not say that it evaluates filters (item-search#filter): "
+                f"the STAC API {shown(self._url)} does not say that it evaluates filters (item-search#filter): "
                 "leave `filter` "
                 "out and choose among the items that come back"
             )
@@ -184,7 +183,7 @@ class Api:
                 fresh = [f for f in features if _key(f) not in seen]
                 if features and not fresh:
                     raise CatalogError(
-                        f"{self._url}: the server sends the same page again and again (after {len(seen)} "
+                        f"{shown(self._url)}: the server sends the same page again and again (after {len(seen)} "
                         "items): its "
                         "paging is broken; ask for less at a time (a shorter `period`, a smaller `region`)"
                     )

@@ -14,7 +14,7 @@ from typing import Any
 
 from econsat.errors import CatalogError
 
-__all__ = ["matches", "parse"]
+__all__ = ["check", "matches", "parse"]
 
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq,
@@ -57,6 +57,41 @@ def parse(text_or_json: str | Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise CatalogError(f"the filter {text_or_json!r:.300} is not a condition")
     return value
+
+
+def check(node: Any) -> None:
+    """Refuse a filter that `matches` could not evaluate, whatever the items hold.
+
+    Raises
+    ------
+    CatalogError
+        An operator or function is not among those supported.
+
+    Examples
+    --------
+    >>> check(parse("platform = 'landsat-7'"))
+    >>> check(parse("S_INTERSECTS(geometry, POINT(1 2))"))
+    Traceback (most recent call last):
+        ...
+    econsat.errors.CatalogError: the filter's 's_intersects' cannot be evaluated in a static catalog: ...
+    """
+    if isinstance(node, Mapping):
+        if "op" in node and str(node["op"]) not in _SUPPORTED:
+            raise _unsupported(str(node["op"]))
+        if not {"op", "property", "timestamp", "date"} & set(node):
+            raise _unsupported(str(node.get("function", next(iter(node), "{}"))))
+        for arg in node.get("args", []):
+            check(arg)
+    elif isinstance(node, (list, tuple)):
+        for each in node:
+            check(each)
+
+
+def _unsupported(what: str) -> CatalogError:
+    return CatalogError(
+        f"the filter's {what!r} cannot be evaluated in a static catalog: use {', '.join(_SUPPORTED)}, and `region` or "
+        "`period` for place and time"
+    )
 
 
 def _brief(error: BaseException) -> str:
@@ -107,10 +142,7 @@ def _truth(node: Any, item: Mapping[str, Any]) -> bool | None:
         return _value(args[0], item) is None
     if op in _COMPARE or op in ("in", "between", "like"):
         return _compare(op, args, item)
-    raise CatalogError(
-        f"the filter's operator {op!r} cannot be evaluated in a static catalog: use {', '.join(_SUPPORTED)}, "
-        "and `region` or `period` for place and time"
-    )
+    raise _unsupported(op)
 
 
 def _join(op: str, values: Sequence[bool | None]) -> bool | None:
@@ -186,11 +218,7 @@ def _value(node: Any, item: Mapping[str, Any]) -> Any:
         return datetime(day.year, day.month, day.day, tzinfo=UTC)
     if "op" in node and (node["op"] in _COMPARE or node["op"] in ("and", "or", "not", "isNull")):
         return _truth(node, item)
-    what = node.get("op", node.get("function", next(iter(node), "{}")))
-    raise CatalogError(
-        f"the filter's {what!r} cannot be evaluated in a static catalog: use {', '.join(_SUPPORTED)}, "
-        "and `region` or `period` for place and time"
-    )
+    raise _unsupported(str(node.get("op", node.get("function", next(iter(node), "{}")))))
 
 
 def _property(name: str, item: Mapping[str, Any]) -> Any:

@@ -7,6 +7,7 @@ the one made here does both, and the crawl of static catalogs uses the same.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from urllib3.util import Retry
 
 from econsat.errors import CatalogError
 
-__all__ = ["JsonReader", "PoliteRetry", "is_url", "resolve", "retry_policy"]
+__all__ = ["JsonReader", "PoliteRetry", "brief", "is_url", "resolve", "retry_policy", "shown"]
 
 # What GDAL, too, holds for passing (its VSI curl handler retries these codes): congestion and broken
 # gateways.
@@ -71,7 +72,7 @@ def resolve(href: str, base: str) -> str:
     if is_url(base):
         absolute = urljoin(base, href)
         if not is_url(absolute):
-            raise CatalogError(f"{base} links to {href!r}, which is not an http(s) address: it is not followed")
+            raise CatalogError(f"{shown(base)} links to {href!r}, which is not an http(s) address: it is not followed")
         return absolute
     if is_url(href):
         return href
@@ -79,7 +80,7 @@ def resolve(href: str, base: str) -> str:
     if parts.scheme == "file":
         return unquote(parts.path)
     if parts.scheme and len(parts.scheme) > 1:
-        raise CatalogError(f"{base} links to {href!r}, which is neither a path nor an http(s) address")
+        raise CatalogError(f"{shown(base)} links to {href!r}, which is neither a path nor an http(s) address")
     return str((Path(base).parent / href).resolve())
 
 
@@ -111,7 +112,7 @@ class JsonReader:
 
     def read(self, href: str, *, found_in: str | None = None) -> dict[str, Any]:
         """Return the JSON object at an address or path; what goes wrong is a `CatalogError` naming it."""
-        where = href + (f" (linked from {found_in})" if found_in else "")
+        where = shown(href) + (f" (linked from {shown(found_in)})" if found_in else "")
         content = self._fetch(href, where) if is_url(href) else _local(href, where)
         text = content.decode("utf-8-sig", errors="replace")
         try:
@@ -148,12 +149,36 @@ class JsonReader:
         except requests.Timeout as error:
             raise CatalogError(f"{where} did not answer in time: {advice}") from error
         except requests.RequestException as error:
-            raise CatalogError(f"{where} could not be read: {_brief(error)}; {advice}") from error
+            raise CatalogError(f"{where} could not be read: {brief(error)}; {advice}") from error
 
 
-def _brief(error: Exception) -> str:
-    """Return an error's text without the query of any address in it, where tokens would stand."""
-    return str(error).split("?", maxsplit=1)[0][:300]
+def brief(error: Exception) -> str:
+    """Return an error's text, short and without the queries of addresses, where tokens would stand.
+
+    Examples
+    --------
+    >>> brief(ValueError("no answer from https://example.org/a?sig=secret after 3 tries"))
+    'no answer from https://example.org/a?... after 3 tries'
+    """
+    text = re.sub(r"\?[^\s\"')>]+", "?...", str(error))
+    return " ".join(text.split())[:300] or type(error).__name__
+
+
+def shown(href: str) -> str:
+    """Return an href fit for a message: an address without its query and password, where keys would stand.
+
+    Examples
+    --------
+    >>> shown("https://me:secret@example.org/catalog.json?key=abc")
+    'https://example.org/catalog.json?...'
+    >>> shown("/data/catalog.json")
+    '/data/catalog.json'
+    """
+    if not is_url(href):
+        return href
+    parts = urlsplit(href)
+    tail = "?..." if parts.query else ""
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}{tail}"
 
 
 def _local(href: str, where: str) -> bytes:

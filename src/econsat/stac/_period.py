@@ -75,6 +75,9 @@ def _edges(value: Any, period: Any) -> Interval:
 def _text(text: str) -> Interval:
     match = _FORMS.match(text)
     if not match:
+        # Shorter ISO 8601 forms (20200101, 2020-W01) would quietly become the first instant of what they name.
+        if not re.search(r"\d[T ]\d", text):
+            raise ValueError(f"{text!r} is not a date that is understood")
         instant = _utc(datetime.fromisoformat(text))
         return instant, instant
     year, month, day = (int(group) if group else None for group in match.groups())

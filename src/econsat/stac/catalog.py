@@ -20,7 +20,7 @@ from econsat.errors import CatalogError, EmptySearchError, TruncatedWarning, Und
 from econsat.stac import _filter, _period
 from econsat.stac._api import Api, is_api
 from econsat.stac._extent import bbox_of, span_of
-from econsat.stac._http import JsonReader, is_url
+from econsat.stac._http import JsonReader, is_url, shown
 from econsat.stac._static import StaticTree, select, to_item
 
 __all__ = ["NAMES", "Catalog", "open_catalog"]
@@ -162,12 +162,16 @@ class Catalog:
         self._known: list[dict[str, Any]] | None = None
 
     def __repr__(self) -> str:
-        return f"<Catalog {self.name!r} at {self.url}>"
+        return f"<Catalog {self.name!r} at {shown(self.url)}>"
 
     def _repr_html_(self) -> str:
         """Return a small table of the collections for a notebook; every text from the catalog is escaped."""
-        title = f"<b>{html.escape(self.name)}</b> <small>{html.escape(self.url)}</small>"
-        return f"<div>{title}{self.collections().head(20).to_html(escape=True, index=False, max_cols=6)}</div>"
+        title = f"<b>{html.escape(self.name)}</b> <small>{html.escape(shown(self.url))}</small>"
+        if isinstance(self._backend, Api) and self._known is None:
+            # Showing an object must neither wait for a network nor fail without one.
+            return f"<div>{title}<br>.collections() lists what it offers</div>"
+        table = self.collections().head(20).to_html(escape=True, index=False, max_cols=6)
+        return f"<div>{title}{table}</div>"
 
     def _bodies(self) -> list[dict[str, Any]]:
         if self._known is None:
@@ -301,8 +305,10 @@ class Catalog:
             found = [_absolute(to_item(body)) for body in answer.bodies]
             matched = answer.matched
             if answer.short:
-                _warn_truncated(len(found), matched, f"the server {self.url}, which stopped paging early")
+                _warn_truncated(len(found), matched, f"the server {shown(self.url)}, which stopped paging early")
         else:
+            if condition is not None:
+                _filter.check(condition)
             bodies = self._backend.items(wanted, progress=progress)
             found = select(bodies, region=area, period=interval, condition=condition)
             matched = len(found)
