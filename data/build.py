@@ -396,11 +396,46 @@ def build() -> dict[Path, bytes]:
     return files
 
 
+def recut(source: Path, outline: Path, target: Path) -> int:
+    """Write a raster whose 0 means two things with NaN where it means "outside"; return how many pixels were set.
+
+    A pixel that is 0 and whose centre lies outside the outline is missing; every other pixel keeps its value, so that
+    a 0 inside stays the value that it is.
+    """
+    import geopandas as gpd
+    from rasterio.features import geometry_mask
+    from rasterio.io import MemoryFile
+    from rasterio.shutil import copy
+
+    with rasterio.open(source) as scene:
+        values = scene.read(1)
+        shapes = gpd.read_file(outline).to_crs(scene.crs).geometry
+        outside = geometry_mask(shapes, values.shape, scene.transform) & (values == 0)
+        profile = {key: scene.profile[key] for key in ("width", "height", "count", "crs", "transform")}
+    cut = np.where(outside, np.nan, values).astype("float32")
+    with MemoryFile() as memory:
+        with memory.open(driver="GTiff", dtype="float32", nodata=np.nan, **profile) as sink:
+            sink.write(cut, 1)
+        with memory.open() as plain:
+            copy(plain, target, driver="COG", compress="DEFLATE", predictor="YES", overview_resampling="average")
+    return int(outside.sum())
+
+
 def main(argv: list[str] | None = None) -> int:
     """Write the generated files, or with ``--check`` compare them with what is there."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a committed file differs")
-    check = parser.parse_args(argv).check
+    parser.add_argument(
+        "--recut-viirs",
+        nargs=2,
+        type=Path,
+        metavar=("NTL.tif", "AOI.geojson"),
+        help="first write bdi_viirs.tif anew from the two files of the source package",
+    )
+    options = parser.parse_args(argv)
+    check = options.check
+    if options.recut_viirs and not check:
+        recut(*options.recut_viirs, _item_dir("bdi-viirs") / "bdi_viirs.tif")
     stale = []
     for path, content in build().items():
         if path.exists() and path.read_bytes() == content:

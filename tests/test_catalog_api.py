@@ -56,7 +56,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     binary = Path(sys.executable).parent / "rustac"
     command = str(binary) if binary.exists() else shutil.which("rustac")
     if command is None:
-        pytest.skip("rustac is not installed: pip install 'rustac[cli]'")
+        pytest.skip("rustac is not installed: pip install rustac")
     path = tmp_path_factory.mktemp("api") / "items.json"
     path.write_text(json.dumps({"type": "FeatureCollection", "features": [i.to_dict() for i in scenes()]}))
     address = f"127.0.0.1:{a_free_port()}"

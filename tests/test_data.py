@@ -12,13 +12,16 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import geopandas as gpd
 import numpy as np
 import pystac
 import pytest
 import rasterio
+import shapely
 from pystac.validation import validate_dict
 
 from econsat import _resources
+from econsat.testing import make_raster
 
 DATA = _resources.data_dir()
 ITEMS = sorted(path for path in DATA.glob("*/*/*.json"))
@@ -182,6 +185,21 @@ def test_radiance_is_missing_outside_the_country_and_real_inside() -> None:
     assert int((radiance == 0).sum()) == 3_459
     border = np.concatenate([radiance[0], radiance[-1], radiance[:, 0], radiance[:, -1]])
     assert np.isnan(border).mean() > 0.95
+
+
+def test_the_cut_tells_zeros_outside_from_zeros_inside(copy: Path, tmp_path: Path) -> None:
+    values = np.array([[0, 0, 0, 0], [0, 0, 2, 0], [0, -1, 3, 0], [0, 0, 0, 5]], dtype="float64")
+    source = make_raster(tmp_path / "a.tif", values, bounds=(0, 0, 4, 4), nodata=0)
+    outline = gpd.GeoDataFrame(geometry=[shapely.box(0.9, 0.9, 3.1, 3.1)], crs="EPSG:4326")
+    outline.to_file(tmp_path / "a.geojson")
+    assert load_build(copy).recut(source, tmp_path / "a.geojson", tmp_path / "b.tif") == 11
+    with rasterio.open(tmp_path / "b.tif") as cut:
+        assert np.isnan(cut.nodata)
+        found = cut.read(1)
+    nan = np.nan
+    # The 5 lies outside, but it is a value and stays; the 0 inside is a value, too.
+    truth = [[nan, nan, nan, nan], [nan, 0, 2, nan], [nan, -1, 3, nan], [nan, nan, nan, 5]]
+    np.testing.assert_array_equal(found, np.array(truth, dtype="float32"))
 
 
 def test_population_is_missing_outside_and_zero_where_nobody_lives() -> None:
