@@ -364,12 +364,8 @@ def test_ctrl_c_stops_the_kernel_and_leaves_nothing(tmp_path: Path) -> None:
     out = tmp_path / "r.html"
     script = f"from econsat import reports; reports.run({str(nb)!r}, out={str(out)!r})"
     # whoever started these tests in the background has SIGINT ignored, and children inherit that
-    process = subprocess.Popen(
-        [sys.executable, "-c", script],
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
+    script = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler); {script}"
+    process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True)
     pid = tmp_path / "pid"
     for _ in range(600):
         if pid.exists() and pid.read_text():
