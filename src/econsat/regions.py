@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import geopandas as gpd
@@ -18,9 +17,9 @@ import pandas as pd
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+from econsat import _bundled
 from econsat._globe import circle
 from econsat._iso import ALIASES, AMBIGUOUS, ISO3_TO_NATURAL_EARTH, iso2_to_iso3, plain
-from econsat._resources import data_dir
 from econsat.errors import RegionError
 
 if TYPE_CHECKING:
@@ -40,30 +39,9 @@ def _close(wanted: str, known: Iterable[str], *, n: int = 5) -> str:
     return f" Close matches: {', '.join(found)}." if found else ""
 
 
-@cache
-def _countries() -> gpd.GeoDataFrame:
-    frame = gpd.read_file(data_dir() / "vectors" / "countries.geojson")
-    frame.index = pd.Index(frame["iso3"].astype(str), name="region")
-    rest = [c for c in frame.columns if c not in {"name", "iso3"}]
-    return frame[["name", "iso3", *rest]].sort_index()
-
-
-@cache
-def _states() -> gpd.GeoDataFrame:
-    folder = data_dir() / "vectors"
-    with_gdp = gpd.read_file(folder / "states_gdp.geojson")
-    provinces = gpd.read_file(folder / "adm1_BDI.geojson").rename(columns={"adm0_a3": "iso3"})
-    provinces["gdp_share"] = np.nan
-    provinces["gsdp_column"] = None
-    columns = ["name", "iso3", "gdp_share", "gsdp_column", "geometry"]
-    frame = pd.concat([with_gdp[columns], provinces[columns]], ignore_index=True)
-    frame.index = pd.Index(frame["iso3"].astype(str) + "-" + frame["name"].astype(str), name="region")
-    return frame.sort_index()
-
-
 def _code(wanted: object) -> str:
     """Return the country's key in the bundled table, or raise naming what is close."""
-    table = _countries()
+    table = _bundled.countries()
     if not isinstance(wanted, str) or not wanted.strip():
         raise RegionError(f"a country is an ISO code or a name, not {wanted!r}: change `codes`")
     text = wanted.strip()
@@ -120,7 +98,7 @@ def countries(codes: str | Iterable[str] | None = None) -> gpd.GeoDataFrame:
     >>> len(countries())
     177
     """
-    table = _countries()
+    table = _bundled.countries()
     if codes is None:
         return table.copy()
     wanted = [codes] if isinstance(codes, str) else list(codes)
@@ -141,7 +119,7 @@ def states_with_gdp() -> list[str]:
     >>> " ".join(states_with_gdp())
     'AUS BRA CAN CHE CHN DEU FRA IDN IND JPN MEX TUR USA ZAF'
     """
-    frame = _states()
+    frame = _bundled.states()
     return sorted(frame.loc[frame["gdp_share"].notna(), "iso3"].unique().tolist())
 
 
@@ -173,7 +151,7 @@ def states(country: str | Iterable[str] | None = None) -> gpd.GeoDataFrame:
     >>> len(states("Burundi"))
     17
     """
-    frame = _states()
+    frame = _bundled.states()
     if country is None:
         return frame.copy()
     wanted = [country] if isinstance(country, str) else list(country)
@@ -219,9 +197,7 @@ def port(name_or_locode: str) -> gpd.GeoDataFrame:
     >>> port("NLRTM").name.tolist()
     ['Rotterdam']
     """
-    from econsat.datasets import ports
-
-    table = ports()
+    table = _bundled.ports()
     if not isinstance(name_or_locode, str) or not name_or_locode.strip():
         raise RegionError(f"a port is a UN/LOCODE or a name, not {name_or_locode!r}")
     text = name_or_locode.strip()
@@ -422,7 +398,7 @@ def _by_name(text: str) -> gpd.GeoDataFrame | None:
 
     if looks_like_file(text):
         return None
-    frame = _states()
+    frame = _bundled.states()
     if text in frame.index:
         return frame.loc[[text]].copy()
     iso3, dash, _ = text.partition("-")

@@ -1,0 +1,86 @@
+"""The bundled tables as they lie in the package, each read once; callers must copy before they change one."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+
+from econsat._iso import iso2_to_iso3
+from econsat._resources import data_dir
+
+__all__ = ["cities", "countries", "gdp", "ports", "states"]
+
+
+@cache
+def countries() -> gpd.GeoDataFrame:
+    """Read the outlines of countries, by Natural Earth's code."""
+    frame = gpd.read_file(data_dir() / "vectors" / "countries.geojson")
+    frame.index = pd.Index(frame["iso3"].astype(str), name="region")
+    rest = [c for c in frame.columns if c not in {"name", "iso3"}]
+    return frame[["name", "iso3", *rest]].sort_index()
+
+
+@cache
+def states() -> gpd.GeoDataFrame:
+    """Read the outlines of states and provinces, with the shares of GDP where there are any."""
+    folder = data_dir() / "vectors"
+    with_gdp = gpd.read_file(folder / "states_gdp.geojson")
+    provinces = gpd.read_file(folder / "adm1_BDI.geojson").rename(columns={"adm0_a3": "iso3"})
+    provinces["gdp_share"] = np.nan
+    provinces["gsdp_column"] = None
+    columns = ["name", "iso3", "gdp_share", "gsdp_column", "geometry"]
+    frame = pd.concat([with_gdp[columns], provinces[columns]], ignore_index=True)
+    frame.index = pd.Index(frame["iso3"].astype(str) + "-" + frame["name"].astype(str), name="region")
+    return frame.sort_index()
+
+
+@cache
+def gdp() -> pd.DataFrame:
+    """Read the Penn World Table."""
+    table = pd.read_csv(data_dir() / "tables" / "pwt91_1990on.csv.gz")
+    table["year"] = table["year"].astype("int64")
+    table = table.rename(columns={"isocode": "iso3"})
+    return table[["iso3", "country", "year", "rgdpe", "rgdpo", "rgdpna", "pop", "emp"]]
+
+
+@cache
+def cities() -> gpd.GeoDataFrame:
+    """Read the cities."""
+    table = pd.read_csv(data_dir() / "tables" / "cities100k.csv.gz", keep_default_na=False)
+    iso3 = iso2_to_iso3()
+    frame = gpd.GeoDataFrame(
+        {
+            "name": table["name"],
+            "iso3": [iso3.get(code) for code in table["countrycode"]],
+            "population": table["population"].astype("int64"),
+        },
+        geometry=gpd.points_from_xy(table["longitude"], table["latitude"]),
+        crs="EPSG:4326",
+    )
+    frame.index = pd.Index(table["geonameid"].astype(str), name="region")
+    return frame
+
+
+@cache
+def ports() -> gpd.GeoDataFrame:
+    """Read the ports."""
+    # `keep_default_na`: an empty field is text here, and Namibia's code is NA.
+    table = pd.read_csv(data_dir() / "tables" / "ports.csv.gz", keep_default_na=False)
+    iso3 = iso2_to_iso3()
+    frame = gpd.GeoDataFrame(
+        {
+            "name": table["name"],
+            "iso3": [iso3.get(code[:2]) for code in table["port"]],
+            "country": table["cty"].str.replace("_", " "),
+            "locode": table["port"],
+        },
+        geometry=gpd.points_from_xy(table["lon"], table["lat"]),
+        crs="EPSG:4326",
+    )
+    ids = table["port"].where(~table["port"].duplicated(keep=False), table["port"] + " " + table["name"])
+    again = ids.groupby(ids).cumcount()
+    frame.index = pd.Index(ids.where(again == 0, ids + " " + (again + 1).astype(str)), name="region")
+    return frame
