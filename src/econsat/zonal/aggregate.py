@@ -254,16 +254,13 @@ def _layers(cube: xr.DataArray | xr.Dataset, x_dim: str, y_dim: str) -> dict[str
 
 def _one_layer(layer: xr.DataArray, held: Weights, plan: _Plan, threads: int | None) -> dict[str, xr.DataArray]:
     nodata = layer.rio.nodata
-    if nodata is not None and not np.isnan(nodata):
-        layer = layer.where(layer != nodata)
-    if layer.dtype not in (np.float32, np.float64):
-        layer = layer.astype(np.float64)
+    fill = None if nodata is None or np.isnan(nodata) else float(nodata)
     lead = layer.dims[:-2]
     if layer.chunks is None:
-        merged: Any = _in_memory(layer.to_numpy(), held, plan, threads)
+        merged: Any = _in_memory(layer.to_numpy(), held, plan, threads, fill)
         stats: dict[str, Any] = plan.finish(merged, held)
     else:
-        merged = _lazily(layer.data, held, plan)
+        merged = _lazily(layer.data, held, plan, fill)
         stats = _finish_lazily(merged, held, plan)
     coords = {k: v for k, v in layer.coords.items() if set(v.dims) <= set(lead) and k != layer.rio.grid_mapping}
     units = layer.attrs.get("units")
@@ -286,7 +283,7 @@ def _attrs(stat: str, units: str | None, layer: xr.DataArray) -> dict[str, str]:
     return attrs
 
 
-def _in_memory(values: NDArray[Any], held: Weights, plan: _Plan, threads: int | None) -> Floats:
+def _in_memory(values: NDArray[Any], held: Weights, plan: _Plan, threads: int | None, fill: float | None) -> Floats:
     steps = values.reshape(-1, *values.shape[-2:])
     out = np.zeros((len(steps), len(held), plan.width))
     threads = max(1, threads if threads is not None else os.cpu_count() or 1)
@@ -300,7 +297,7 @@ def _in_memory(values: NDArray[Any], held: Weights, plan: _Plan, threads: int | 
 
     def work(task: tuple[int, tuple[int, int]]) -> None:
         step, (first, last) = task
-        block = np.ascontiguousarray(steps[step])
+        block = _readable(steps[step], fill)
         if only_moments:
             out[step, first:last] = moments(block, held, first=first, last=last)[first:last]
         else:
@@ -316,6 +313,16 @@ def _in_memory(values: NDArray[Any], held: Weights, plan: _Plan, threads: int | 
     return out.reshape(*values.shape[:-2], len(held), plan.width)
 
 
+def _readable(block: NDArray[Any], fill: float | None) -> NDArray[Any]:
+    """Return one step in rows, in a floating type that holds its values exactly, with NaN for the fill value."""
+    if block.dtype not in (np.float32, np.float64):
+        small = block.dtype == bool or (block.dtype.kind in "iu" and block.dtype.itemsize <= 2)
+        block = block.astype(np.float32 if small else np.float64)
+    if fill is not None:
+        block = np.where(block == block.dtype.type(fill), block.dtype.type(np.nan), block)
+    return np.ascontiguousarray(block)
+
+
 def _groups(held: Weights, n: int) -> list[tuple[int, int]]:
     """Cut the regions into up to `n` stretches of about equal numbers of pixels."""
     if n <= 1 or len(held) <= 1:
@@ -326,16 +333,16 @@ def _groups(held: Weights, n: int) -> list[tuple[int, int]]:
     return list(pairwise(edges))
 
 
-def _blocks(values: NDArray[Any], held: Weights, plan: _Plan, block_info: Any = None) -> Floats:
+def _blocks(values: NDArray[Any], held: Weights, plan: _Plan, fill: float | None, block_info: Any = None) -> Floats:
     """Partial results of one dask block (..., y, x) -> (..., 1, 1, n_regions, width)."""
     (row0, _), (col0, _) = block_info[0]["array-location"][-2:] if block_info else ((0, 0), (0, 0))
     steps = values.reshape(-1, *values.shape[-2:])
-    done = [plan.block(np.ascontiguousarray(step), held, int(row0), int(col0)) for step in steps]
+    done = [plan.block(_readable(step, fill), held, int(row0), int(col0)) for step in steps]
     lead = values.shape[:-2]
     return np.asarray(done, dtype=np.float64).reshape(*lead, 1, 1, len(held), plan.width)
 
 
-def _lazily(values: Any, held: Weights, plan: _Plan) -> Any:
+def _lazily(values: Any, held: Weights, plan: _Plan, fill: float | None) -> Any:
     import dask.array as da
     from dask.delayed import delayed
 
@@ -348,6 +355,7 @@ def _lazily(values: Any, held: Weights, plan: _Plan) -> Any:
         values,
         held=delayed(held, pure=True),
         plan=plan,
+        fill=fill,
         dtype=np.float64,
         new_axis=[n, n + 1],
         chunks=(*lead, (1,) * blocks[0], (1,) * blocks[1], (len(held),), (plan.width,)),
