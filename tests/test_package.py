@@ -55,7 +55,8 @@ def test_importing_econsat_costs_less_than_numpy():
     seconds = json.loads(
         python(
             "import json, time\n"
-            "t0 = time.perf_counter(); import econsat; t1 = time.perf_counter(); import numpy; t2 = time.perf_counter()\n"
+            "t0 = time.perf_counter(); import econsat; t1 = time.perf_counter()\n"
+            "import numpy; t2 = time.perf_counter()\n"
             "print(json.dumps([t1 - t0, t2 - t1]))"
         )
     )
