@@ -136,9 +136,7 @@ class TestValues:
         assert (values[:256, 256:] == 3).all()
 
     def test_zeros_without_a_stated_fill_count_and_are_noted(self, tmp_path: Path) -> None:
-        item = make_item(
-            "a", assets={"b": make_raster(tmp_path / "a.tif", np.zeros((4, 4), "uint8"), **_UTM)}
-        )
+        item = make_item("a", assets={"b": make_raster(tmp_path / "a.tif", np.zeros((4, 4), "uint8"), **_UTM)})
         cube = load(item, chunks=None)
         assert int(cube.b.notnull().sum()) == 16
         assert any("no fill value" in s.get("text", "") for s in cube.attrs["provenance"]["steps"])
@@ -230,9 +228,7 @@ class TestGrid:
 
     def test_shifted_grids_ask_for_one(self, tmp_path: Path, scene: pystac.Item) -> None:
         moved = (500_004.0, -2_000.0, 502_004.0, 2_000.0)
-        path = make_raster(
-            tmp_path / "m.tif", np.ones((400, 200), "uint16"), crs="EPSG:32631", bounds=moved, nodata=0
-        )
+        path = make_raster(tmp_path / "m.tif", np.ones((400, 200), "uint16"), crs="EPSG:32631", bounds=moved, nodata=0)
         with pytest.raises(GridError, match="shifted"):
             load([scene, make_item("m", assets={"red": path})])
 
@@ -263,9 +259,7 @@ class TestGrid:
         # A field of longitudes, in degrees, read back on a metric grid.
         lon = np.tile(np.linspace(2.0005, 2.9995, 1000), (500, 1)).astype("float64")
         path = make_raster(tmp_path / "lon.tif", lon, bounds=(2, 10, 3, 10.5))
-        cube = load(
-            make_item("a", assets={"lon": path}), crs="EPSG:32631", resolution=500, resampling="bilinear"
-        )
+        cube = load(make_item("a", assets={"lon": path}), crs="EPSG:32631", resolution=500, resampling="bilinear")
         from pyproj import Transformer
 
         x, y = np.meshgrid(cube.x, cube.y)
@@ -283,13 +277,50 @@ class TestGrid:
         exact = resampling in ("nearest", "mode")
         np.testing.assert_allclose(whole, parts, rtol=0 if exact else 1e-5)
 
-    def test_a_large_source_is_warped_in_pieces(
-        self, scene: pystac.Item, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_large_source_is_warped_in_pieces(self, scene: pystac.Item, monkeypatch: pytest.MonkeyPatch) -> None:
         kwargs: dict[str, Any] = {"crs": "EPSG:4326", "resolution": 0.00037, "chunks": None}
         whole = load(scene, **kwargs).red.values
         monkeypatch.setattr("econsat.stac._read._MAX_WARP_BYTES", 20_000)
         np.testing.assert_array_equal(load(scene, **kwargs).red.values, whole)
+
+    @pytest.mark.parametrize(
+        ("crs", "resolution", "region"),
+        [
+            ("ESRI:54009", 60_000, None),
+            ("EPSG:6933", 60_000, None),
+            ("EPSG:32735", 20_000, box(28, -5, 31, -2)),
+            ("EPSG:3832", 20_000, box(177, -20, 180, -12).union(box(-180, -20, -178, -12))),
+            ("EPSG:3576", 50_000, box(-180, 60, 180, 90)),
+        ],
+        ids=["Mollweide", "equal area", "a zone", "across 180 degrees", "a pole"],
+    )
+    @pytest.mark.parametrize("west", [-180, 0])
+    def test_a_raster_of_the_whole_earth_on_another_grid(
+        self, tmp_path: Path, crs: str, resolution: float, region: Any, west: int
+    ) -> None:
+        values = np.arange(360 * 720, dtype="float32").reshape(360, 720)
+        item = make_item("g", assets={"b": make_raster(tmp_path / "g.tif", values, bounds=(west, -90, west + 360, 90))})
+        cube = load(item, crs=crs, resolution=resolution, region=region, chunks=None)
+        found = cube.b.values[0]
+        from pyproj import Transformer
+
+        x, y = np.meshgrid(cube.x, cube.y)
+        lon, lat = Transformer.from_crs(crs, "EPSG:4326", always_xy=True).transform(x, y)
+        there = np.isfinite(lon) & np.isfinite(lat)
+        column = np.floor((np.where(there, lon, 0) - west + 1e-9) % 360 / 0.5).astype(int)
+        row = np.clip(np.floor((90 - np.where(there, lat, 0) + 1e-9) / 0.5).astype(int), 0, 359)
+        expected = np.where(there, values[row, column], np.nan)
+        # On the very rim of a map PROJ may find a way that GDAL does not.
+        assert np.mean(found[there] == expected[there]) > 0.999
+        assert np.mean(np.isfinite(found) == there) > 0.999
+        np.testing.assert_array_equal(
+            load(item, crs=crs, resolution=resolution, region=region, chunks=37).b.values[0], found
+        )
+
+    def test_a_grid_that_would_have_no_end(self, tmp_path: Path) -> None:
+        path = make_raster(tmp_path / "g.tif", np.ones((18, 36)), bounds=(-180, -90, 180, 90))
+        with pytest.raises(GridError, match="region="):
+            load(make_item("g", assets={"b": path}), crs="EPSG:3413", resolution=1000)
 
     def test_sum_conserves_counts(self, tmp_path: Path) -> None:
         people = np.random.default_rng(3).random((60, 60))
@@ -339,9 +370,7 @@ class TestRegion:
         assert "region" in cube.attrs["provenance"]["steps"][0]["grid"]
 
     def test_smaller_than_a_pixel(self, tmp_path: Path) -> None:
-        item = make_item(
-            "a", assets={"b": make_raster(tmp_path / "a.tif", np.ones((10, 10)), bounds=(0, 0, 10, 10))}
-        )
+        item = make_item("a", assets={"b": make_raster(tmp_path / "a.tif", np.ones((10, 10)), bounds=(0, 0, 10, 10))})
         assert load(item, region=box(2.4, 3.4, 2.5, 3.5)).b.shape == (1, 1, 1)
 
     def test_southern_hemisphere(self) -> None:
@@ -366,15 +395,11 @@ class TestRegion:
 
     def test_across_the_antimeridian_on_a_global_grid(self, tmp_path: Path) -> None:
         values = np.arange(18 * 36, dtype="float32").reshape(18, 36)
-        item = make_item(
-            "g", assets={"b": make_raster(tmp_path / "g.tif", values, bounds=(-180, -90, 180, 90))}
-        )
+        item = make_item("g", assets={"b": make_raster(tmp_path / "g.tif", values, bounds=(-180, -90, 180, 90))})
         fiji = box(177, -20, 180, -12).union(box(-180, -20, -178, -12))
         cube = load(item, region=fiji)
         assert cube.sizes["longitude"] == 36
-        np.testing.assert_array_equal(
-            cube.b.sel(longitude=175, method="nearest").values[0], values[10:11, 35]
-        )
+        np.testing.assert_array_equal(cube.b.sel(longitude=175, method="nearest").values[0], values[10:11, 35])
         np.testing.assert_array_equal(cube.latitude, [-15.0])
 
     def test_across_the_antimeridian_on_a_grid_to_360(self, tmp_path: Path) -> None:
@@ -420,9 +445,7 @@ class TestBands:
     def test_by_key_name_and_common_name(self, tmp_path: Path) -> None:
         stack = np.stack([np.full((4, 4), i, "uint8") for i in (1, 2, 3)])
         path = make_raster(tmp_path / "m.tif", stack, bounds=(0, 0, 4, 4))
-        bands = [
-            {"name": f"SR_{n}", "eo:common_name": n, "data_type": "uint8"} for n in ("red", "green", "blue")
-        ]
+        bands = [{"name": f"SR_{n}", "eo:common_name": n, "data_type": "uint8"} for n in ("red", "green", "blue")]
         item = make_item("m", assets={"dn": path}, asset_fields={"dn": {"bands": bands}})
         assert list(load(item).data_vars) == ["SR_red", "SR_green", "SR_blue"]
         assert list(load(item, "dn").data_vars) == ["SR_red", "SR_green", "SR_blue"]
@@ -451,13 +474,9 @@ class TestBands:
         assert np.isnan(cube.red.values[1]).all()
 
     def test_pictures_and_metadata_are_not_data(self, scene: pystac.Item) -> None:
-        scene.add_asset(
-            "thumbnail", pystac.Asset("/nowhere.tif", media_type="image/tiff", roles=["thumbnail"])
-        )
+        scene.add_asset("thumbnail", pystac.Asset("/nowhere.tif", media_type="image/tiff", roles=["thumbnail"]))
         scene.add_asset("visual", pystac.Asset("/nowhere2.tif", media_type="image/tiff", roles=["visual"]))
-        scene.add_asset(
-            "info", pystac.Asset("/nowhere.json", media_type="application/json", roles=["metadata"])
-        )
+        scene.add_asset("info", pystac.Asset("/nowhere.json", media_type="application/json", roles=["metadata"]))
         assert list(load(scene).data_vars) == ["red"]
         with pytest.raises(UnknownBandError, match="info"):
             load(scene, "info")
@@ -485,9 +504,7 @@ class TestBands:
             load(scene, "rededge")
 
     def test_no_raster_at_all(self) -> None:
-        item = make_item(
-            "x", assets={"doc": "https://example.org/a"}, asset_fields={"doc": {"type": "text/html"}}
-        )
+        item = make_item("x", assets={"doc": "https://example.org/a"}, asset_fields={"doc": {"type": "text/html"}})
         with pytest.raises(UnknownBandError, match="doc"):
             load(item)
 
@@ -512,9 +529,7 @@ class TestBands:
         ((ref,),) = resolve([item], wanted).values()
         assert ref is not None
         assert (ref.asset, ref.index) == expected
-        assert not {"thumbnail", "overview", "preview", "visual", "metadata"} & {
-            b.asset for b in data_bands(item)
-        }
+        assert not {"thumbnail", "overview", "preview", "visual", "metadata"} & {b.asset for b in data_bands(item)}
 
     @pytest.mark.parametrize(
         ("name", "asset", "epsg", "shape"),
@@ -569,16 +584,12 @@ class TestPlace:
                 del asset.extra_fields[key]
         assert load(scene).red.shape == (1, 400, 200)
 
-    def test_a_stale_transform_in_the_item_is_overruled_and_noted(
-        self, scene: pystac.Item, pixels: np.ndarray
-    ) -> None:
+    def test_a_stale_transform_in_the_item_is_overruled_and_noted(self, scene: pystac.Item, pixels: np.ndarray) -> None:
         scene.assets["red"].extra_fields["proj:transform"] = [10.0, 0.0, 0.0, 0.0, -10.0, 0.0]
         cube = load(scene)
         assert float(cube.x[0]) == 500_005.0
         np.testing.assert_array_equal(cube.red.values[0], pixels)
-        assert any(
-            "header, which is followed" in s.get("text", "") for s in cube.attrs["provenance"]["steps"]
-        )
+        assert any("header, which is followed" in s.get("text", "") for s in cube.attrs["provenance"]["steps"])
 
     def test_rotated_rasters_are_refused(self, tmp_path: Path) -> None:
         path = tmp_path / "r.tif"
@@ -600,9 +611,7 @@ class TestPlace:
 
     def test_ground_control_points_are_no_grid(self, tmp_path: Path) -> None:
         path = tmp_path / "g.tif"
-        points = [
-            rasterio.control.GroundControlPoint(r, c, c * 0.1, -r * 0.1) for r in (0, 4) for c in (0, 4)
-        ]
+        points = [rasterio.control.GroundControlPoint(r, c, c * 0.1, -r * 0.1) for r in (0, 4) for c in (0, 4)]
         points_crs = rasterio.crs.CRS.from_epsg(4326)
         profile: dict[str, Any] = {"driver": "GTiff", "height": 4, "width": 4, "count": 1, "dtype": "uint8"}
         with warnings.catch_warnings():
@@ -634,9 +643,7 @@ class TestTime:
     def test_fusing_with_different_scales(self, tmp_path: Path) -> None:
         first = np.full((4, 4), 1)
         first[:2] = 0
-        items = self._items(
-            tmp_path, ("2020-01-01T10:00:00Z", first), ("2020-01-01T10:01:00Z", np.full((4, 4), 1))
-        )
+        items = self._items(tmp_path, ("2020-01-01T10:00:00Z", first), ("2020-01-01T10:01:00Z", np.full((4, 4), 1)))
         for item, scale in zip(items, (10.0, 20.0), strict=True):
             item.assets["b"].extra_fields["bands"][0]["raster:scale"] = scale
         np.testing.assert_array_equal(load(items).b.values[0, :, 0], [20, 20, 10, 10])
@@ -650,9 +657,7 @@ class TestTime:
         assert load(items).sizes["time"] == 1
         assert load(items, groupby="time").sizes["time"] == 2
 
-    @pytest.mark.parametrize(
-        ("groupby", "steps"), [("solar_day", 2), ("time", 3), ("id", 4), (None, 4), ("orbit", 2)]
-    )
+    @pytest.mark.parametrize(("groupby", "steps"), [("solar_day", 2), ("time", 3), ("id", 4), (None, 4), ("orbit", 2)])
     def test_groupby(self, tmp_path: Path, groupby: str | None, steps: int) -> None:
         one = np.ones((4, 4))
         times = (
@@ -803,9 +808,7 @@ class TestSize:
             "crs": "EPSG:32631",
         }
         tiles = {"tiled": True, "blockxsize": 512, "blockysize": 512, "SPARSE_OK": True}
-        with rasterio.open(
-            path, "w", **profile, **tiles, transform=rasterio.transform.from_origin(0, 0, 10, 10)
-        ):
+        with rasterio.open(path, "w", **profile, **tiles, transform=rasterio.transform.from_origin(0, 0, 10, 10)):
             pass
         rows, columns = load(make_item("big", assets={"b": path})).b.data.chunksize[1:]
         assert rows % 512 == columns % 512 == 0
@@ -863,9 +866,7 @@ class TestArguments:
 def _bundled() -> list[pystac.Item]:
     catalog = econsat.open_catalog("bundled")
     return [
-        item
-        for name in ("viirs-radiance", "dmsp-lights", "population", "landsat")
-        for item in catalog.search(name)
+        item for name in ("viirs-radiance", "dmsp-lights", "population", "landsat") for item in catalog.search(name)
     ]
 
 

@@ -58,9 +58,7 @@ class TestOverHttp:
         assert sum(read) <= 16_384 < (tmp_path / "a.tif").stat().st_size / 4
 
     @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
-    def test_passing_trouble_is_ridden_out(
-        self, server: FaultServer, pixels: np.ndarray, status: int
-    ) -> None:
+    def test_passing_trouble_is_ridden_out(self, server: FaultServer, pixels: np.ndarray, status: int) -> None:
         server.fail("/a.tif", Fault(status=status))
         np.testing.assert_array_equal(load(_item(server)).red.values[0], pixels)
 
@@ -155,9 +153,7 @@ class TestRecord:
         with pytest.raises(ReadError, match="none of the rasters"):
             load(_item(server, "gone"), on_error="record", max_failed=1.0)
 
-    def test_pixels_that_fail_now_are_listed(
-        self, server: FaultServer, tmp_path: Path, pixels: np.ndarray
-    ) -> None:
+    def test_pixels_that_fail_now_are_listed(self, server: FaultServer, tmp_path: Path, pixels: np.ndarray) -> None:
         whole = (tmp_path / "b.tif").read_bytes()
         (tmp_path / "b.tif").write_bytes(whole[: len(whole) // 2])
         items = [_item(server), _item(server, "b", datetime="2020-01-02T12:00:00Z")]
@@ -174,9 +170,7 @@ class TestRecord:
 
 
 class TestSigning:
-    def test_signatures_are_fresh_at_each_read_and_never_kept(
-        self, server: FaultServer, pixels: np.ndarray
-    ) -> None:
+    def test_signatures_are_fresh_at_each_read_and_never_kept(self, server: FaultServer, pixels: np.ndarray) -> None:
         seen = []
 
         def sign(href: str) -> str:
@@ -294,9 +288,7 @@ class TestRefused:
 
     def test_the_refusal_names_the_item(self) -> None:
         item = make_item("evil", assets={"red": "s3://bucket/a.tif"})
-        with pytest.raises(
-            ReadError, match=r"item 'evil', asset 'red' \(s3://bucket/a\.tif\): refused: s3://"
-        ):
+        with pytest.raises(ReadError, match=r"item 'evil', asset 'red' \(s3://bucket/a\.tif\): refused: s3://"):
             load(item)
 
     def test_patch_url_may_rewrite_a_scheme(self, server: FaultServer, pixels: np.ndarray) -> None:
@@ -345,9 +337,7 @@ class TestRefused:
         }
         tile: dict[str, Any] = {"tiled": True, "blockxsize": size, "blockysize": size, "compress": "deflate"}
         transform = rasterio.transform.from_origin(500_000, 0, 10, 10)
-        with rasterio.open(
-            path, "w", **profile, **tile, SPARSE_OK=True, crs="EPSG:32631", transform=transform
-        ):
+        with rasterio.open(path, "w", **profile, **tile, SPARSE_OK=True, crs="EPSG:32631", transform=transform):
             pass
         assert path.stat().st_size < 10_000
         with pytest.raises(ReadError, match=re.escape("refused: one block of it holds 65536 x 65536")):

@@ -88,9 +88,7 @@ class TestArithmetic:
         np.testing.assert_array_equal(values, [0.0, 1.0])
 
     def test_fill_outside_the_type_masks_nothing(self) -> None:
-        np.testing.assert_array_equal(
-            to_physical(np.array([0, 1], "uint8"), Radiometry("uint8", -9999.0)), [0, 1]
-        )
+        np.testing.assert_array_equal(to_physical(np.array([0, 1], "uint8"), Radiometry("uint8", -9999.0)), [0, 1])
 
     def test_complex_numbers_are_refused(self) -> None:
         with pytest.raises(RadiometryError, match="complex64"):
@@ -224,9 +222,7 @@ class TestSentinel2:
         assert r.standard_name == "surface_bidirectional_reflectance"
 
     def test_settled_contradictions_are_noted(self) -> None:
-        item, asset = _s2(
-            **{"earthsearch:boa_offset_applied": True, "offset": -0.1, "s2:processing_baseline": "05.09"}
-        )
+        item, asset = _s2(**{"earthsearch:boa_offset_applied": True, "offset": -0.1, "s2:processing_baseline": "05.09"})
         assert any("not applied again" in note for note in band_radiometry(item, asset).notes)
 
     @pytest.mark.parametrize(

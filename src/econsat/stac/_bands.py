@@ -67,11 +67,7 @@ def _rank(key: str, asset: pystac.Asset) -> int | None:
         is_raster = ending.endswith(_RASTER_ENDINGS) or "data" in (asset.roles or [])
     if not is_raster:
         return None
-    if (
-        key in _NOT_DATA_KEYS
-        or _NOT_DATA_ROLES & set(asset.roles or [])
-        or media in ("image/png", "image/jpeg")
-    ):
+    if key in _NOT_DATA_KEYS or _NOT_DATA_ROLES & set(asset.roles or []) or media in ("image/png", "image/jpeg"):
         return 2
     return 0 if is_tiff else 1
 
@@ -96,9 +92,7 @@ def _bands(item: pystac.Item) -> list[BandRef]:
                     count=max(count, 1),
                     declared=count > 0,
                     name=str(name) if name else None,
-                    common_name=common.get("eo:common_name")
-                    or common.get("common_name")
-                    or eo.get("common_name"),
+                    common_name=common.get("eo:common_name") or common.get("common_name") or eo.get("common_name"),
                     title=str(title or asset.title) if (title or asset.title) else None,
                     rank=rank,
                 )
@@ -142,17 +136,13 @@ def _match(bands: list[BandRef], wanted: str, *, item: str) -> list[BandRef]:
         numbered = [band for band in bands if band.asset == asset]
         same = [band for band in numbered if band.index == int(number)]
         if same or (numbered and not numbered[0].declared):
-            return same or [
-                BandRef(asset, int(number), 1, False, title=numbered[0].title, rank=numbered[0].rank)
-            ]
+            return same or [BandRef(asset, int(number), 1, False, title=numbered[0].title, rank=numbered[0].rank)]
     for field in ("name", "common_name"):
         hits = sorted((b for b in bands if getattr(b, field) == wanted), key=lambda b: (b.rank, b.count))
         best = [b for b in hits if (b.rank, b.count) == (hits[0].rank, hits[0].count)]
         if len(best) > 1:
             choices = ", ".join(f"{b.asset} ({b.label})" for b in best)
-            raise UnknownBandError(
-                f"item {item!r}: {wanted!r} may mean {choices}. Ask for one of them in bands=."
-            )
+            raise UnknownBandError(f"item {item!r}: {wanted!r} may mean {choices}. Ask for one of them in bands=.")
         if best:
             return best
     return []
@@ -173,9 +163,7 @@ def _unknown(wanted: str, items: Sequence[pystac.Item], lacking: Sequence[str]) 
     near = difflib.get_close_matches(wanted.lower(), [name.lower() for name in plain], n=1)
     hint = f" Did you mean {plain[[n.lower() for n in plain].index(near[0])]!r}?" if near else ""
     if len(lacking) == len(items):
-        return UnknownBandError(
-            f"no item has a band {wanted!r}; there are: {', '.join(there) or 'none'}.{hint}"
-        )
+        return UnknownBandError(f"no item has a band {wanted!r}; there are: {', '.join(there) or 'none'}.{hint}")
     shown = ", ".join(lacking[:5]) + (f" and {len(lacking) - 5} more" if len(lacking) > 5 else "")
     return UnknownBandError(
         f"{len(lacking)} of {len(items)} items have no band {wanted!r}: {shown}. There are: "
@@ -216,8 +204,7 @@ def resolve(
         table = [data_bands(item) for item in items]
         if not wanted:
             raise UnknownBandError(
-                f"none of the {len(items)} items has a raster asset; item {items[0].id!r} has: "
-                f"{_keys(items[0])}"
+                f"none of the {len(items)} items has a raster asset; item {items[0].id!r} has: {_keys(items[0])}"
             )
     else:
         wanted = list(dict.fromkeys([bands] if isinstance(bands, str) else list(bands)))

@@ -15,8 +15,11 @@ from econsat.errors import GridError, OutOfBoundsError, ParameterError
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
     from odc.geo.geobox import GeoBox
+    from pyproj import Transformer
 
-__all__ = ["Placed", "Target", "choose", "crs_name", "touches"]
+__all__ = ["Placed", "Target", "choose", "covered", "crs_name", "touches"]
+
+_Bounds = tuple[float, float, float, float]
 
 # Two grids are one grid when no pixel of either is further off than this share of a pixel.
 _TOLERANCE = 0.01
@@ -24,6 +27,11 @@ _EDGE = 1e-6
 # A transverse Mercator is good for some degrees beside its zone, and folds the rest of the globe onto itself.
 _BESIDE_ZONE = 15.0
 _UTM_WIDTH = 30.0
+# A million pixels a side: more is a mistake in the CRS or its units.
+_MAX_PIXELS = 10**12
+# Extents of scenes up to this many degrees can be expressed in any CRS that the caller would choose for them.
+_SMALL = 30.0
+_LATTICE = 129
 
 
 def crs_name(crs: Any) -> str:
@@ -97,22 +105,24 @@ def choose(
         native = False
     else:
         box, native, how = _from_scenes(grids, crs=crs, resolution=resolution, region=region)
-    scenes = [_bounds_in(placed, box.crs) for placed in grids]
-    if like is not None and _crop(box, scenes) is None:
-        raise OutOfBoundsError(
-            f"the grid of like= ({_extent([box])}) lies outside the scenes ({_scenes(grids)})"
-        )
+    if like is not None and not any(touches(placed, box) for placed in grids):
+        raise OutOfBoundsError(f"the grid of like= ({_extent([box])}) lies outside the scenes ({_scenes(grids)})")
     if region is not None:
         cut = _crop(box, _pieces(region, box.crs))
-        if cut is None:
+        if cut is None or not any(touches(placed, cut) for placed in grids):
             west, south, east, north = region.total_bounds
             raise OutOfBoundsError(
-                f"the region lies outside the scenes: region lon {west:.4g} to {east:.4g}, lat {south:.4g} "
-                "to "
+                f"the region lies outside the scenes: region lon {west:.4g} to {east:.4g}, lat {south:.4g} to "
                 f"{north:.4g}; scenes {_scenes(grids)}. Change region= or the items."
             )
         box = cut
         how += ", cut to the bounds of the region"
+    if math.prod(box.shape) > _MAX_PIXELS:
+        rows, columns = box.shape
+        raise GridError(
+            f"the grid would have {rows:.3g} rows and {columns:.3g} columns: the scenes do not fit into {how}. "
+            "Pass region=, another crs= or a coarser resolution=."
+        )
     if like is not None:
         native = all(_aligned(placed.geobox, box) for placed in grids)
     return Target(box, native, how)
@@ -160,20 +170,28 @@ def _from_scenes(
             return _union(first, [p.geobox for p in grids]), True, "that of the scenes"
         if size is None:
             raise GridError(_differ(grids, "Pass resolution= (and crs=), or load them one by one."))
-    target = wanted if wanted is not None else first.crs
+    target: Any = wanted if wanted is not None else first.crs
     if wanted is None and not one_crs:
         raise GridError(_differ(grids, 'Pass crs= (or crs="utm") and resolution=.'))
     if size is None:
         size = _common_size(grids, target)
         if size is None:
-            raise GridError(
-                _differ(grids, f"For crs={crs_name(target)!r} pass resolution= too, in its units.")
-            )
-    boxes = [_bounds_in(placed, target) for placed in grids]
+            raise GridError(_differ(grids, f"For crs={crs_name(target)!r} pass resolution= too, in its units."))
+    if region is not None and not target.geographic and not all(_is_small(p.geobox) for p in grids):
+        # The extent of a raster of the whole Earth says little in a CRS made for a part of it.
+        boxes = _pieces(region, target)
+        if not boxes:
+            raise OutOfBoundsError(f"the region cannot be expressed in {crs_name(target)}. Choose another crs=.")
+    else:
+        boxes = [_bounds_in(placed, target) for placed in grids]
+    box = GeoBox.from_bbox(_around(boxes), crs=target, resolution=size)
+    return box, False, f"{crs_name(target)}, pixels of {size:g}"
+
+
+def _around(boxes: Sequence[_Bounds]) -> _Bounds:
     west, south = (min(box[i] for box in boxes) for i in (0, 1))
     east, north = (max(box[i] for box in boxes) for i in (2, 3))
-    box = GeoBox.from_bbox((west, south, east, north), crs=target, resolution=size)
-    return box, False, f"{crs_name(target)}, pixels of {size:g}"
+    return (west, south, east, north)
 
 
 def _crs(crs: Any, grids: Sequence[Placed], region: GeoDataFrame | None) -> Any:
@@ -183,13 +201,8 @@ def _crs(crs: Any, grids: Sequence[Placed], region: GeoDataFrame | None) -> Any:
     if crs is None:
         return None
     if isinstance(crs, str) and crs.lower() == "utm":
-        boxes = (
-            [_bounds_in(p, CRS("EPSG:4326")) for p in grids]
-            if region is None
-            else [tuple(region.total_bounds)]
-        )
-        west, south = (min(box[i] for box in boxes) for i in (0, 1))
-        east, north = (max(box[i] for box in boxes) for i in (2, 3))
+        boxes = [_bounds_in(p, CRS("EPSG:4326")) for p in grids] if region is None else [tuple(region.total_bounds)]
+        west, south, east, north = _around(boxes)
         if east - west > _UTM_WIDTH:
             width = f"{east - west:.4g}"
             raise ParameterError(
@@ -250,7 +263,7 @@ def _union(base: GeoBox, boxes: Sequence[GeoBox]) -> GeoBox:
     return GeoBox((y1 - y0, x1 - x0), moved, base.crs)
 
 
-def _crop(box: GeoBox, pieces: Iterable[tuple[float, float, float, float]]) -> GeoBox | None:
+def _crop(box: GeoBox, pieces: Iterable[_Bounds]) -> GeoBox | None:
     """Cut a grid to the pixels that any of the bounds touches."""
     height, width = box.shape
     spans = []
@@ -272,9 +285,32 @@ def _crop(box: GeoBox, pieces: Iterable[tuple[float, float, float, float]]) -> G
     return cut
 
 
+def _is_small(box: GeoBox) -> bool:
+    from odc.geo.crs import CRS
+
+    west, south, east, north = _bounds_in(Placed("", box), CRS("EPSG:4326"))
+    return east - west < _SMALL and north - south < _SMALL
+
+
+def covered(box: GeoBox, target: GeoBox) -> GeoBox:
+    """Return the part of a target that a raster may cover: exactly on one CRS, else rather too much than too little."""
+    if box.crs == target.crs:
+        return _crop(target, [_bounds_in(Placed("", box), target.crs)]) or target
+    if not _is_small(box):
+        return target
+    west, south, east, north = _bounds_in(Placed("", box), target.crs)
+    x, y = (east - west) / 100, (north - south) / 100
+    return _crop(target, [(west - x, south - y, east + x, north + y)]) or target
+
+
 def touches(placed: Placed, box: GeoBox) -> bool:
     """Tell whether a raster's extent meets a grid."""
-    return _crop(box, [_bounds_in(placed, box.crs)]) is not None
+    from econsat.stac._warp import window
+
+    own = placed.geobox
+    if own.crs == box.crs or _is_small(own):
+        return _crop(box, [_bounds_in(placed, box.crs)]) is not None
+    return window(own, box) is not None
 
 
 def _turn(parts: Any, degrees: float) -> Any:
@@ -287,7 +323,7 @@ def _turn(parts: Any, degrees: float) -> Any:
     return shapely.transform(parts, shift)
 
 
-def _pieces(region: GeoDataFrame, crs: Any) -> list[tuple[float, float, float, float]]:
+def _pieces(region: GeoDataFrame, crs: Any) -> list[_Bounds]:
     """Return the bounds of the region's parts in a CRS, each side of the antimeridian for itself."""
     import shapely
     from pyproj import Transformer
@@ -316,7 +352,7 @@ def _pieces(region: GeoDataFrame, crs: Any) -> list[tuple[float, float, float, f
     return found
 
 
-def _bounds_in(placed: Placed, crs: Any) -> tuple[float, float, float, float]:
+def _bounds_in(placed: Placed, crs: Any) -> _Bounds:
     from pyproj import Transformer
 
     own: Any = placed.geobox.crs
@@ -324,22 +360,36 @@ def _bounds_in(placed: Placed, crs: Any) -> tuple[float, float, float, float]:
     if own == crs:
         return (box.left, box.bottom, box.right, box.top)
     transformer = Transformer.from_crs(own.proj, crs.proj, always_xy=True)
-    west, south, east, north = transformer.transform_bounds(box.left, box.bottom, box.right, box.top)
-    if not all(map(math.isfinite, (west, south, east, north))):
-        raise GridError(
-            f"{placed.label}: its extent cannot be expressed in {crs_name(crs)}. Choose another crs=."
-        )
-    if crs.geographic and west > east:
-        west, east = -180.0, 180.0
-    return (west, south, east, north)
+    sides = [(box.left, box.right)]
+    if own.geographic and (box.left < -180 or box.right > 180):
+        turned = [(max(box.left + t, -180.0), min(box.right + t, 180.0)) for t in (-360.0, 0.0, 360.0)]
+        sides = [(left, right) for left, right in turned if left < right]
+    found = [_transformed(transformer, (left, box.bottom, right, box.top)) for left, right in sides]
+    good = [bounds for bounds in found if bounds is not None]
+    if not good:
+        raise GridError(f"{placed.label}: its extent cannot be expressed in {crs_name(crs)}. Choose another crs=.")
+    if crs.geographic and any(west > east for west, _, east, _ in good):
+        good.append((-180.0, good[0][1], 180.0, good[0][3]))
+    return _around(good)
+
+
+def _transformed(transformer: Transformer, bounds: _Bounds) -> _Bounds | None:
+    west, south, east, north = transformer.transform_bounds(*bounds)
+    if all(map(math.isfinite, (west, south, east, north))):
+        return (west, south, east, north)
+    # The border may lie where the CRS does not reach; what lies within still has a place.
+    lattice = np.meshgrid(np.linspace(bounds[0], bounds[2], _LATTICE), np.linspace(bounds[1], bounds[3], _LATTICE))
+    x, y = (np.asarray(axis) for axis in transformer.transform(*lattice))
+    good = np.isfinite(x) & np.isfinite(y)
+    if not good.any():
+        return None
+    return (float(x[good].min()), float(y[good].min()), float(x[good].max()), float(y[good].max()))
 
 
 def _extent(boxes: Sequence[GeoBox]) -> str:
     from odc.geo.crs import CRS
 
-    bounds = [_bounds_in(Placed("grid", box), CRS("EPSG:4326")) for box in boxes]
-    west, south = (min(b[i] for b in bounds) for i in (0, 1))
-    east, north = (max(b[i] for b in bounds) for i in (2, 3))
+    west, south, east, north = _around([_bounds_in(Placed("grid", box), CRS("EPSG:4326")) for box in boxes])
     return f"lon {west:.4g} to {east:.4g}, lat {south:.4g} to {north:.4g}"
 
 

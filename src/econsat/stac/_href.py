@@ -83,9 +83,7 @@ class Opened:
         """Return what GDAL may open, or raise Failed."""
         href = self.href if self.patch_url is None else self.patch_url(self.href)
         if not isinstance(href, str):
-            raise ParameterError(
-                f"patch_url returned {type(href).__name__} for asset {self.asset!r}, not text"
-            )
+            raise ParameterError(f"patch_url returned {type(href).__name__} for asset {self.asset!r}, not text")
         reason = None
         if any(ord(c) < 32 for c in href):
             reason = "the address holds control characters"
@@ -136,9 +134,7 @@ def href_of(item: pystac.Item, asset: str) -> tuple[str, bool]:
     """Return an asset's absolute address and whether its item comes from a server."""
     absolute = item.assets[asset].get_absolute_href() or item.assets[asset].href
     known = [item.get_self_href()]
-    known += [
-        link.get_target_str() for link in item.links if link.rel in ("self", "root", "parent", "collection")
-    ]
+    known += [link.get_target_str() for link in item.links if link.rel in ("self", "root", "parent", "collection")]
     remote = any(urlsplit(href).scheme.lower() in ("http", "https") for href in known if href)
     return absolute, remote
 

@@ -20,6 +20,7 @@ import pystac
 from numpy.typing import NDArray
 from odc.loader import RasterBandMetadata, RasterGroupMetadata, RioDriver, RioReader
 
+from econsat.stac._grid import covered
 from econsat.stac._href import Failed, Failure
 from econsat.stac._read import Source, settings
 
@@ -108,8 +109,11 @@ class Driver(RioDriver):
 
 
 def _stand_in(key: str, name: str, cell: Cell, geobox: GeoBox) -> pystac.Item:
-    """Make the item that odc sees: one asset on its own grid, whose place is known from the header."""
-    box: Any = geobox if cell.source is None else cell.source.geobox
+    """Make the item that odc sees: one asset, placed on the part of the target that it may cover.
+
+    So odc sorts rasters into chunks on one grid, and never has to express one raster's outline in another's CRS.
+    """
+    box: Any = geobox if cell.source is None else covered(cell.source.geobox, geobox)
     crs = str(box.crs)
     fields = {
         "proj:shape": [int(n) for n in box.shape],
@@ -178,11 +182,7 @@ def assemble(
         names[variable]: RasterBandMetadata(dtype, float("nan"), "1", driver_data=digest.hexdigest())
         for variable, dtype in variables.items()
     }
-    method = (
-        resampling
-        if isinstance(resampling, str)
-        else {names[k]: v for k, v in resampling.items() if k in names}
-    )
+    method = resampling if isinstance(resampling, str) else {names[k]: v for k, v in resampling.items() if k in names}
     cube = odc.stac.load(
         items,
         list(bands),

@@ -116,8 +116,7 @@ def place(item: pystac.Item, asset: str, header: Header) -> tuple[GeoBox, list[s
     where = f"item {item.id!r}, asset {asset!r}"
     if header.gcps:
         raise GridError(
-            f"{where}: the raster lies on ground control points, not on a grid (radar geometry?); load() "
-            "needs a grid"
+            f"{where}: the raster lies on ground control points, not on a grid (radar geometry?); load() needs a grid"
         )
     notes = []
     crs = CRS(header.crs) if header.crs else None
@@ -134,14 +133,10 @@ def place(item: pystac.Item, asset: str, header: Header) -> tuple[GeoBox, list[s
     if t.is_identity:
         raise GridError(f"{where}: the raster has no transform, so its place is unknown")
     if t.b or t.d:
-        raise GridError(
-            f"{where}: the raster is rotated ({tuple(t)[:6]}); warp it to a grid along the axes first"
-        )
+        raise GridError(f"{where}: the raster is rotated ({tuple(t)[:6]}); warp it to a grid along the axes first")
     box = GeoBox(header.shape, t, crs)
     if stated is not None and not _same(stated, box):
-        notes.append(
-            f"{where}: the item's projection fields differ from the raster's header, which is followed"
-        )
+        notes.append(f"{where}: the item's projection fields differ from the raster's header, which is followed")
     return box, notes
 
 
@@ -150,6 +145,5 @@ def _same(a: GeoBox, b: GeoBox) -> bool:
         return False
     size = min(abs(b.transform.a), abs(b.transform.e))
     return all(
-        math.isclose(x, y, rel_tol=1e-6, abs_tol=1e-2 * size)
-        for x, y in zip(a.transform, b.transform, strict=True)
+        math.isclose(x, y, rel_tol=1e-6, abs_tol=1e-2 * size) for x, y in zip(a.transform, b.transform, strict=True)
     )

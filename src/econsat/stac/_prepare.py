@@ -86,9 +86,7 @@ def find(
         for item, ref in zip(items, refs, strict=True):
             one = Wanted(variable, item, ref)
             if ref is None:
-                one.failure = _href.Failure(
-                    item.id, variable, item.get_self_href() or "", "the item has no such band"
-                )
+                one.failure = _href.Failure(item.id, variable, item.get_self_href() or "", "the item has no such band")
             else:
                 href, remote = _href.href_of(item, ref.asset)
                 one.where = _href.Opened(item.id, ref.asset, href, remote, drivers, patch_url)
@@ -131,14 +129,10 @@ def _check_band(w: Wanted, header: _read.Header) -> None:
         return
     there = len(header.bands)
     if ref.index > there:
-        raise UnknownBandError(
-            f"{label(w)}: band {ref.index} was asked for ({w.variable!r}), the file has {there}"
-        )
+        raise UnknownBandError(f"{label(w)}: band {ref.index} was asked for ({w.variable!r}), the file has {there}")
     if not ref.declared and ref.count == 1 and there > 1 and w.variable == ref.asset:
         choices = ", ".join(f"{ref.asset}.{i + 1}" for i in range(there))
-        raise UnknownBandError(
-            f"{label(w)}: the item names no bands, the file has {there}. Ask for bands= {choices}."
-        )
+        raise UnknownBandError(f"{label(w)}: the item names no bands, the file has {there}. Ask for bands= {choices}.")
 
 
 def settle(job: Job, *, on_error: str, max_failed: float) -> None:
@@ -178,16 +172,12 @@ def calibrate(job: Job, *, nodata: float | Mapping[str, float] | None) -> None:
         box, said = place(w.item, w.ref.asset, w.header)
         notes.update(dict.fromkeys(said))
         fill = nodata.get(w.variable) if isinstance(nodata, Mapping) else nodata
-        r = band_radiometry(
-            w.item, w.ref.asset, band=w.ref.index, header=w.header.bands[w.ref.index - 1], nodata=fill
-        )
+        r = band_radiometry(w.item, w.ref.asset, band=w.ref.index, header=w.header.bands[w.ref.index - 1], nodata=fill)
         w.source = _read.Source(w.where, w.ref.index, box, r)
     job.steps += [{"step": "note", "text": text} for text in notes]
     for variable in dict.fromkeys(w.variable for w in job.wanted):
         here = job.of(variable)
-        _agree(
-            variable, here, "nodata", lambda r: None if r.nodata is None or math.isnan(r.nodata) else r.nodata
-        )
+        _agree(variable, here, "nodata", lambda r: None if r.nodata is None or math.isnan(r.nodata) else r.nodata)
         _agree(variable, here, "unit", lambda r: r.unit)
         kinds: dict[Radiometry, list[str]] = {}
         for w in here:
@@ -207,6 +197,4 @@ def _agree(variable: str, here: Sequence[Wanted], what: str, key: Callable[[Radi
     if len(seen) > 1:
         said = "; ".join(f"{value!r}: {', '.join(ids[:_SHOWN])}" for value, ids in seen.items())
         advice = "pass nodata=" if what == "nodata" else "load them one by one"
-        raise RadiometryError(
-            f"band {variable!r}: the items contradict each other on {what} ({said}); {advice}"
-        )
+        raise RadiometryError(f"band {variable!r}: the items contradict each other on {what} ({said}); {advice}")

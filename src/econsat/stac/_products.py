@@ -102,9 +102,7 @@ def _landsat_level2(item: pystac.Item) -> bool:
 
 def _landsat(item: pystac.Item, stated: Linear, rule: tuple[float, float]) -> Linear:
     if stated.scale is None and stated.offset is None:
-        return replace(
-            stated, scale=rule[0], scale_from=_LANDSAT_SOURCE, offset=rule[1], offset_from=_LANDSAT_SOURCE
-        )
+        return replace(stated, scale=rule[0], scale_from=_LANDSAT_SOURCE, offset=rule[1], offset_from=_LANDSAT_SOURCE)
     scale, offset = stated.scale or 1.0, stated.offset or 0.0
     if abs(scale - rule[0]) > _SAME or abs(offset - rule[1]) > 1e-6:
         note = f"item {item.id}: scale {scale:g}, offset {offset:g} are stated; the product guide has {rule}"

@@ -43,9 +43,7 @@ def unsigned(href: str) -> str:
     if "://" not in href:
         return href
     parts = urlsplit(href)
-    kept = [
-        p for p in parts.query.split("&") if p and not _SIGNING.fullmatch(unquote_plus(p.partition("=")[0]))
-    ]
+    kept = [p for p in parts.query.split("&") if p and not _SIGNING.fullmatch(unquote_plus(p.partition("=")[0]))]
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "&".join(kept), ""))
 
 

@@ -6,7 +6,6 @@ read any other; what fails is said in words, with the item and the asset.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,15 +14,13 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
-from odc.geo.overlap import compute_reproject_roi
-from odc.geo.roi import roi_is_empty, w_
-from odc.geo.warp import resampling_s2rio
+from odc.geo.roi import w_
 from odc.loader import RioDriver
 from rasterio.enums import MaskFlags
 from rasterio.errors import RasterioError, RasterioIOError
-from rasterio.warp import reproject
 
 from econsat.stac._href import Failed, Opened, reason
+from econsat.stac._warp import Window, paste, shrink, warp, window
 from econsat.stac.radiometry import BandHeader, Radiometry, to_physical
 
 __all__ = ["Header", "Source", "probe", "settings"]
@@ -48,10 +45,6 @@ GDAL = {
 _MAX_BLOCK_BYTES = 2**30
 # Source pixels read at once while warping; above it the target is cut in two.
 _MAX_WARP_BYTES = 2**27
-# Alignment below which pixels are copied, not resampled: share of a pixel, and relative error of its size.
-_SHIFT, _STRETCH = 0.01, 1e-7
-# rasterio changes the process's warning filters while it wraps an array, which is not safe between threads.
-_WARPING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -117,13 +110,9 @@ def _header(dataset: rasterio.DatasetReader) -> Header:
     rows, columns = dataset.block_shapes[0]
     itemsize = max(np.dtype(dtype).itemsize for dtype in dataset.dtypes)
     if rows * columns * itemsize > _MAX_BLOCK_BYTES:
-        raise _RefusedError(
-            f"one block of it holds {rows} x {columns} pixels, more than {_MAX_BLOCK_BYTES:,} bytes"
-        )
+        raise _RefusedError(f"one block of it holds {rows} x {columns} pixels, more than {_MAX_BLOCK_BYTES:,} bytes")
     bands = tuple(
-        BandHeader(
-            str(dtype), None if nodata is None else float(nodata), float(scale), float(offset), unit or None
-        )
+        BandHeader(str(dtype), None if nodata is None else float(nodata), float(scale), float(offset), unit or None)
         for dtype, nodata, scale, offset, unit in zip(
             dataset.dtypes, dataset.nodatavals, dataset.scales, dataset.offsets, dataset.units, strict=True
         )
@@ -186,89 +175,71 @@ class Source:
     """Number of the band in the file, from 1."""
     geobox: GeoBox
     radiometry: Radiometry
-    shrink: tuple[float, float] = (1.0, 1.0)
+    shrunk: tuple[float, float] = (1.0, 1.0)
     """Source pixels a target pixel, along x and y: one number for all chunks (see `onto`)."""
 
     def onto(self, target: GeoBox) -> Source:
         """Return the source with its pixel size set against that of a whole target.
 
-        GDAL widens its kernels by the shrink factor, and would estimate it anew for each chunk, so that a pixel
-        would depend on the chunk that it falls into.
+        GDAL widens its kernels by this factor, and would estimate it anew for each chunk, so that a pixel would
+        depend on the chunk that it falls into.
         """
-        scale = compute_reproject_roi(self.geobox, target).scale2
-        return replace(self, shrink=(float(scale.x) or 1.0, float(scale.y) or 1.0))
+        return replace(self, shrunk=shrink(self.geobox, target))
 
-    def read(self, dst: GeoBox, *, resampling: str, dtype: str) -> tuple[tuple[slice, slice], NDArray[Any]]:
-        """Read the part of a grid that the raster covers: physical units, NaN where there are no data."""
+    def read(self, dst: GeoBox, *, resampling: str, dtype: str) -> tuple[Window, NDArray[Any]]:
+        """Read what the raster has of a grid: the window of the grid, and physical values, NaN for no data."""
+        kind = np.dtype(dtype)
+        windows = paste(self.geobox, dst)
+        if windows is not None:
+            roi, target = windows
+        else:
+            target = (slice(0, int(dst.shape[0])), slice(0, int(dst.shape[1])))
+            roi = self._needed(dst, resampling) or (slice(0, 0), slice(0, 0))
+        if roi[0].start >= roi[0].stop or roi[1].start >= roi[1].stop:
+            return (slice(0, 0), slice(0, 0)), np.empty((0, 0), kind)
 
-        def work(dataset: rasterio.DatasetReader) -> tuple[tuple[slice, slice], NDArray[Any]]:
+        def work(dataset: rasterio.DatasetReader) -> NDArray[Any]:
             if (dataset.height, dataset.width) != tuple(self.geobox.shape) or self.band > dataset.count:
                 raise _RefusedError("it is not the file whose header was read; load again")
-            return self._fill(dataset, dst, resampling, np.dtype(dtype))
+            if windows is not None:
+                return self._window(dataset, roi).astype(kind, copy=False)
+            return self._warped(dataset, dst, resampling, kind)
 
-        roi, pixels = _attempt(self.where, work)
-        return roi, pixels
+        return target, _attempt(self.where, work)
 
-    def _fill(
+    def _needed(self, dst: GeoBox, resampling: str) -> Window | None:
+        # Kernels reach three (shrunken) pixels out.
+        reach = 1.0 if resampling == "nearest" else 3 * max(1.0, *self.shrunk) + 1
+        return window(self.geobox, dst, reach=reach)
+
+    def _warped(
         self, dataset: rasterio.DatasetReader, dst: GeoBox, resampling: str, dtype: np.dtype[Any]
-    ) -> tuple[tuple[slice, slice], NDArray[Any]]:
-        plan: Any = compute_reproject_roi(self.geobox, dst, ttol=_SHIFT, stol=_STRETCH)
-        if not (plan.paste_ok and plan.read_shrink == 1):
-            # Kernels reach three (shrunken) pixels out, and a curved edge may leave its estimate.
-            reach = 4 if resampling == "nearest" else 3 * max(1.0, *self.shrink) + 2
-            plan = compute_reproject_roi(self.geobox, dst, padding=int(np.ceil(reach)))
-        rows, columns = (slice(int(s.start), int(s.stop)) for s in plan.roi_dst)
-        roi = (rows, columns)
-        if roi_is_empty(roi) or roi_is_empty(plan.roi_src):
-            return (slice(0, 0), slice(0, 0)), np.empty((0, 0), dtype)
-        if plan.paste_ok and plan.read_shrink == 1:
-            return roi, self._window(dataset, plan.roi_src).astype(dtype, copy=False)
-        part: Any = dst[roi]
-        height, width = part.shape
-        source: Any = self.geobox[plan.roi_src]
-        if source.shape.x * source.shape.y * 8 > _MAX_WARP_BYTES and max(height, width) > 1:
+    ) -> NDArray[Any]:
+        height, width = (int(n) for n in dst.shape)
+        roi = self._needed(dst, resampling)
+        if roi is None:
+            return np.full((height, width), np.nan, dtype)
+        nbytes = (roi[0].stop - roi[0].start) * (roi[1].stop - roi[1].start) * dtype.itemsize
+        if nbytes > _MAX_WARP_BYTES and max(height, width) > 1:
             # Bound the memory by the target, whatever the source's resolution.
-            out = np.full(part.shape, np.nan, dtype)
-            along = 0 if height >= width else 1
-            half = part.shape[along] // 2
-            for cut in (slice(0, half), slice(half, part.shape[along])):
-                piece = (cut, slice(0, width)) if along == 0 else (slice(0, height), cut)
-                inner, pixels = self._fill(dataset, part[piece], resampling, dtype)
-                out[piece][inner] = pixels
-            return roi, out
-        out = np.full(part.shape, np.nan, dtype)
-        values = self._window(dataset, plan.roi_src).astype(dtype, copy=False)
-        with _WARPING:
-            reproject(
-                values,
-                out,
-                src_transform=source.transform,
-                src_crs=source.crs.to_wkt(),
-                dst_transform=part.transform,
-                dst_crs=part.crs.to_wkt(),
-                src_nodata=np.nan,
-                dst_nodata=np.nan,
-                resampling=resampling_s2rio(resampling),
-                # Exact, so that a pixel does not depend on the chunk that it falls into.
-                tolerance=0.0,
-                XSCALE=1 / self.shrink[0],
-                YSCALE=1 / self.shrink[1],
-            )
-        return roi, out
+            axis = 0 if height >= width else 1
+            half = (height, width)[axis] // 2
+            halves = (dst[:half, :], dst[half:, :]) if axis == 0 else (dst[:, :half], dst[:, half:])
+            return np.concatenate([self._warped(dataset, part, resampling, dtype) for part in halves], axis)
+        values = self._window(dataset, roi).astype(dtype, copy=False)
+        return warp(values, self.geobox[roi], dst, resampling=resampling, shrunk=self.shrunk)
 
-    def _window(self, dataset: rasterio.DatasetReader, roi: tuple[slice, slice]) -> NDArray[Any]:
-        window = w_[roi]
-        values = to_physical(dataset.read(self.band, window=window), self.radiometry)
+    def _window(self, dataset: rasterio.DatasetReader, roi: Window) -> NDArray[Any]:
+        where = w_[roi]
+        values = to_physical(dataset.read(self.band, window=where), self.radiometry)
         flags = dataset.mask_flag_enums[self.band - 1]
         if MaskFlags.per_dataset in flags:
-            values[dataset.read_masks(self.band, window=window) == 0] = np.nan
+            values[dataset.read_masks(self.band, window=where) == 0] = np.nan
         if self.radiometry.nodata is None and dataset.driver == "GTiff":
             self._mask_absent_blocks(dataset, roi, values)
         return values
 
-    def _mask_absent_blocks(
-        self, dataset: rasterio.DatasetReader, roi: tuple[slice, slice], values: NDArray[Any]
-    ) -> None:
+    def _mask_absent_blocks(self, dataset: rasterio.DatasetReader, roi: Window, values: NDArray[Any]) -> None:
         """Mask the blocks that a sparse file never wrote: without a fill value GDAL reads them as zeros."""
         rows, columns = dataset.block_shapes[self.band - 1]
         top, left = int(roi[0].start), int(roi[1].start)

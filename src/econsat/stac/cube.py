@@ -226,11 +226,7 @@ def load(
             "crs": _grid.crs_name(target.geobox.crs),
             "resolution": [float(target.geobox.resolution.x), float(target.geobox.resolution.y)],
             "shape": [int(n) for n in target.geobox.shape],
-            "resampling": "none"
-            if target.native
-            else resampling
-            if isinstance(resampling, str)
-            else dict(resampling),
+            "resampling": "none" if target.native else resampling if isinstance(resampling, str) else dict(resampling),
             "groupby": groupby or "id",
             "items_given_twice": twice,
             "items_outside_the_grid": left_out,
@@ -239,17 +235,13 @@ def load(
     return _finish(cube, job, used, failures)
 
 
-def _check(
-    *, groupby: object, resampling: object, on_error: object, max_failed: object, workers: object
-) -> None:
+def _check(*, groupby: object, resampling: object, on_error: object, max_failed: object, workers: object) -> None:
     if on_error not in ("raise", "record"):
         raise ParameterError(f'on_error= is {on_error!r}: pass "raise" or "record"')
     if not isinstance(max_failed, (int, float)) or not 0 <= max_failed <= 1:
         raise ParameterError(f"max_failed= is {max_failed!r}: pass a share between 0 and 1")
     if groupby is not None and not isinstance(groupby, str):
-        raise ParameterError(
-            f'groupby= is {groupby!r}: pass "solar_day", "time", "id" or the name of a property'
-        )
+        raise ParameterError(f'groupby= is {groupby!r}: pass "solar_day", "time", "id" or the name of a property')
     methods = resampling.values() if isinstance(resampling, Mapping) else [resampling]
     for method in methods:
         if method not in _RESAMPLING:
@@ -262,9 +254,7 @@ def _drivers(drivers: Iterable[str]) -> tuple[str, ...]:
     allowed = (drivers,) if isinstance(drivers, str) else tuple(drivers)
     other = [name for name in allowed if name not in _href.DRIVERS]
     if other or not allowed:
-        raise ParameterError(
-            f"drivers= may hold {', '.join(_href.DRIVERS)}, not {', '.join(other) or 'nothing'}"
-        )
+        raise ParameterError(f"drivers= may hold {', '.join(_href.DRIVERS)}, not {', '.join(other) or 'nothing'}")
     return allowed
 
 
@@ -358,9 +348,7 @@ def _chunks(
         return {known[name]: int(size) for name, size in chunks.items()}
     if chunks != "auto":
         if isinstance(chunks, bool) or not isinstance(chunks, int) or chunks < 1:
-            raise ParameterError(
-                f'chunks= is {chunks!r}: pass "auto", a number of pixels, sizes by dimension, or None'
-            )
+            raise ParameterError(f'chunks= is {chunks!r}: pass "auto", a number of pixels, sizes by dimension, or None')
         return {"time": 1, "y": chunks, "x": chunks}
     pixels = _CHUNK_BYTES // max(np.dtype(dtype).itemsize for dtype in types)
     blocks = [w.header.block for w in job.sources if w.header is not None]
@@ -377,9 +365,7 @@ def _chunks(
     return {"time": 1, "y": min(y, height), "x": min(x, width)}
 
 
-def _finish(
-    cube: xr.Dataset, job: Job, items: Sequence[pystac.Item], failures: Sequence[_href.Failure]
-) -> xr.Dataset:
+def _finish(cube: xr.Dataset, job: Job, items: Sequence[pystac.Item], failures: Sequence[_href.Failure]) -> xr.Dataset:
     import rioxarray  # noqa: F401  registers .rio
 
     record = _provenance.describe(
@@ -406,9 +392,7 @@ def _finish(
         more = f" and {len(undated) - _SHOWN} more" if len(undated) > _SHOWN else ""
         note = f"time is the start of the span in which the scene was taken, not its date: {ids}{more}"
         cube.attrs["time_note"] = note
-        warnings.warn(
-            f"{len(undated)} of {len(items)} items have no date; {note}", UndatedWarning, stacklevel=3
-        )
+        warnings.warn(f"{len(undated)} of {len(items)} items have no date; {note}", UndatedWarning, stacklevel=3)
     if record["synthetic"]:
         ids = ", ".join(item.id for item in items if item.properties.get("econsat:synthetic") is True)
         cube.attrs["synthetic"] = True

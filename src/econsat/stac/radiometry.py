@@ -244,20 +244,14 @@ def band_radiometry(
     notes: list[str] = []
     dtype = header.dtype if header is not None else meta.text("data_type")[0]
     if dtype is None:
-        raise RadiometryError(
-            f"{where}: the type of the pixels is stated neither by `data_type` nor by a file header"
-        )
+        raise RadiometryError(f"{where}: the type of the pixels is stated neither by `data_type` nor by a file header")
     said = meta.text("data_type")[0]
     if header is not None and said is not None and said != header.dtype:
-        notes.append(
-            f"item {item.id}: data_type says {said}, the file holds {header.dtype}; the file is followed"
-        )
+        notes.append(f"item {item.id}: data_type says {said}, the file holds {header.dtype}; the file is followed")
 
     fill, fill_from = _fill(meta, header, override=nodata, where=where)
     if fill is None:
-        notes.append(
-            f"item {item.id}: no fill value is stated, so no pixel is masked (zeros may mean no data)"
-        )
+        notes.append(f"item {item.id}: no fill value is stated, so no pixel is masked (zeros may mean no data)")
     elif np.dtype(dtype).kind in "iu" and _missing(np.zeros(1, dtype), fill) is None and not math.isnan(fill):
         notes.append(f"item {item.id}: the fill value {fill:g} does not fit into {dtype} and masks nothing")
 
@@ -336,9 +330,7 @@ class _Stated:
 _NAME_FIELDS = ("name", "common_name", "eo:common_name")
 
 
-def _fill(
-    meta: _Stated, header: BandHeader | None, *, override: float | None, where: str
-) -> tuple[float | None, str]:
+def _fill(meta: _Stated, header: BandHeader | None, *, override: float | None, where: str) -> tuple[float | None, str]:
     if override is not None:
         return float(override), "the argument nodata="
     said, place = meta.number("nodata")
@@ -346,11 +338,7 @@ def _fill(
     if said is None or math.isnan(said):
         if found is not None and not math.isnan(found):
             return found, "the file's header"
-        return (
-            (said, place)
-            if said is not None
-            else (found, "the file's header" if found is not None else place)
-        )
+        return (said, place) if said is not None else (found, "the file's header" if found is not None else place)
     if found is None or math.isnan(found) or np.isclose(found, said, rtol=1e-6, atol=0.0):
         return said, place
     raise RadiometryError(
