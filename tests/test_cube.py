@@ -685,6 +685,7 @@ class TestTime:
             cube = load(item)
         assert cube.time.values[0] == np.datetime64("1999-04-18")
         assert "1999-04-18 to 2003-05-31" in cube.attrs["time_note"]
+        assert cube.b.attrs["time_note"] == cube.attrs["time_note"]
 
     def test_undated_are_not_laid_over_dated_ones(self, tmp_path: Path) -> None:
         items = self._items(tmp_path, ("2000-01-01T12:00:00Z", np.ones((4, 4))))

@@ -8,46 +8,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from econsat.errors import GridError, OutOfBoundsError, ParameterError
+from econsat.stac._bounds import Bounds, Placed, around, bounds_in, crs_name, extent, is_small, pieces
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
     from odc.geo.geobox import GeoBox
-    from pyproj import Transformer
 
 __all__ = ["Placed", "Target", "choose", "covered", "crs_name", "touches"]
 
-_Bounds = tuple[float, float, float, float]
 
 # Two grids are one grid when no pixel of either is further off than this share of a pixel.
 _TOLERANCE = 0.01
 _EDGE = 1e-6
-# A transverse Mercator is good for some degrees beside its zone, and folds the rest of the globe onto itself.
-_BESIDE_ZONE = 15.0
 _UTM_WIDTH = 30.0
 # A million pixels a side: more is a mistake in the CRS or its units.
 _MAX_PIXELS = 10**12
-# Extents of scenes up to this many degrees can be expressed in any CRS that the caller would choose for them.
-_SMALL = 30.0
-_LATTICE = 129
-
-
-def crs_name(crs: Any) -> str:
-    """Return authority and code of a CRS, else its name: what fits into a message."""
-    authority = crs.proj.to_authority(min_confidence=100)
-    return ":".join(authority) if authority else str(crs.proj.name)
-
-
-@dataclass(frozen=True)
-class Placed:
-    """The grid of one raster, and whose it is."""
-
-    label: str
-    """Item and asset."""
-    geobox: GeoBox
-    """Shape, transform and CRS."""
 
 
 @dataclass(frozen=True)
@@ -106,9 +83,9 @@ def choose(
     else:
         box, native, how = _from_scenes(grids, crs=crs, resolution=resolution, region=region)
     if like is not None and not any(touches(placed, box) for placed in grids):
-        raise OutOfBoundsError(f"the grid of like= ({_extent([box])}) lies outside the scenes ({_scenes(grids)})")
+        raise OutOfBoundsError(f"the grid of like= ({extent([box])}) lies outside the scenes ({_scenes(grids)})")
     if region is not None:
-        cut = _crop(box, _pieces(region, box.crs))
+        cut = _crop(box, pieces(region, box.crs))
         if cut is None or not any(touches(placed, cut) for placed in grids):
             west, south, east, north = region.total_bounds
             raise OutOfBoundsError(
@@ -177,21 +154,15 @@ def _from_scenes(
         size = _common_size(grids, target)
         if size is None:
             raise GridError(_differ(grids, f"For crs={crs_name(target)!r} pass resolution= too, in its units."))
-    if region is not None and not target.geographic and not all(_is_small(p.geobox) for p in grids):
+    if region is not None and not target.geographic and not all(is_small(p.geobox) for p in grids):
         # The extent of a raster of the whole Earth says little in a CRS made for a part of it.
-        boxes = _pieces(region, target)
+        boxes = pieces(region, target)
         if not boxes:
             raise OutOfBoundsError(f"the region cannot be expressed in {crs_name(target)}. Choose another crs=.")
     else:
-        boxes = [_bounds_in(placed, target) for placed in grids]
-    box = GeoBox.from_bbox(_around(boxes), crs=target, resolution=size)
+        boxes = [bounds_in(placed, target) for placed in grids]
+    box = GeoBox.from_bbox(around(boxes), crs=target, resolution=size)
     return box, False, f"{crs_name(target)}, pixels of {size:g}"
-
-
-def _around(boxes: Sequence[_Bounds]) -> _Bounds:
-    west, south = (min(box[i] for box in boxes) for i in (0, 1))
-    east, north = (max(box[i] for box in boxes) for i in (2, 3))
-    return (west, south, east, north)
 
 
 def _crs(crs: Any, grids: Sequence[Placed], region: GeoDataFrame | None) -> Any:
@@ -201,8 +172,8 @@ def _crs(crs: Any, grids: Sequence[Placed], region: GeoDataFrame | None) -> Any:
     if crs is None:
         return None
     if isinstance(crs, str) and crs.lower() == "utm":
-        boxes = [_bounds_in(p, CRS("EPSG:4326")) for p in grids] if region is None else [tuple(region.total_bounds)]
-        west, south, east, north = _around(boxes)
+        boxes = [bounds_in(p, CRS("EPSG:4326")) for p in grids] if region is None else [tuple(region.total_bounds)]
+        west, south, east, north = around(boxes)
         if east - west > _UTM_WIDTH:
             width = f"{east - west:.4g}"
             raise ParameterError(
@@ -263,7 +234,7 @@ def _union(base: GeoBox, boxes: Sequence[GeoBox]) -> GeoBox:
     return GeoBox((y1 - y0, x1 - x0), moved, base.crs)
 
 
-def _crop(box: GeoBox, pieces: Iterable[_Bounds]) -> GeoBox | None:
+def _crop(box: GeoBox, pieces: Iterable[Bounds]) -> GeoBox | None:
     """Cut a grid to the pixels that any of the bounds touches."""
     height, width = box.shape
     spans = []
@@ -285,20 +256,13 @@ def _crop(box: GeoBox, pieces: Iterable[_Bounds]) -> GeoBox | None:
     return cut
 
 
-def _is_small(box: GeoBox) -> bool:
-    from odc.geo.crs import CRS
-
-    west, south, east, north = _bounds_in(Placed("", box), CRS("EPSG:4326"))
-    return east - west < _SMALL and north - south < _SMALL
-
-
 def covered(box: GeoBox, target: GeoBox) -> GeoBox:
     """Return the part of a target that a raster may cover: exactly on one CRS, else rather too much than too little."""
     if box.crs == target.crs:
-        return _crop(target, [_bounds_in(Placed("", box), target.crs)]) or target
-    if not _is_small(box):
+        return _crop(target, [bounds_in(Placed("", box), target.crs)]) or target
+    if not is_small(box):
         return target
-    west, south, east, north = _bounds_in(Placed("", box), target.crs)
+    west, south, east, north = bounds_in(Placed("", box), target.crs)
     x, y = (east - west) / 100, (north - south) / 100
     return _crop(target, [(west - x, south - y, east + x, north + y)]) or target
 
@@ -308,93 +272,13 @@ def touches(placed: Placed, box: GeoBox) -> bool:
     from econsat.stac._warp import window
 
     own = placed.geobox
-    if own.crs == box.crs or _is_small(own):
-        return _crop(box, [_bounds_in(placed, box.crs)]) is not None
+    if own.crs == box.crs or is_small(own):
+        return _crop(box, [bounds_in(placed, box.crs)]) is not None
     return window(own, box) is not None
 
 
-def _turn(parts: Any, degrees: float) -> Any:
-    import shapely
-
-    def shift(xy: NDArray[np.float64]) -> NDArray[np.float64]:
-        moved: NDArray[np.float64] = xy + np.array([degrees, 0.0])
-        return moved
-
-    return shapely.transform(parts, shift)
-
-
-def _pieces(region: GeoDataFrame, crs: Any) -> list[_Bounds]:
-    """Return the bounds of the region's parts in a CRS, each side of the antimeridian for itself."""
-    import shapely
-    from pyproj import Transformer
-
-    parts = shapely.get_parts(region.geometry.to_numpy())
-    turned = np.concatenate([_turn(parts, by) for by in (-360.0, 0.0, 360.0)])
-    if crs.geographic:
-        return [tuple(bounds) for bounds in shapely.bounds(turned)]
-    area = crs.proj.area_of_use
-    if area is not None and area.west < area.east:
-        turned = shapely.intersection(
-            turned, shapely.box(area.west - _BESIDE_ZONE, -90.0, area.east + _BESIDE_ZONE, 90.0)
-        )
-    turned = turned[~shapely.is_empty(turned)]
-    transformer = Transformer.from_crs("EPSG:4326", crs.proj, always_xy=True)
-    found = []
-    for part in turned:
-        # An edge straight in degrees is bent on the grid: give it vertices enough to bend.
-        west, south, east, north = part.bounds
-        step = max(east - west, north - south) / 64
-        dense = shapely.segmentize(part, step) if step > 0 else part
-        x, y = transformer.transform(*shapely.get_coordinates(dense).T)
-        good = np.isfinite(x) & np.isfinite(y)
-        if good.any():
-            found.append((x[good].min(), y[good].min(), x[good].max(), y[good].max()))
-    return found
-
-
-def _bounds_in(placed: Placed, crs: Any) -> _Bounds:
-    from pyproj import Transformer
-
-    own: Any = placed.geobox.crs
-    box = placed.geobox.boundingbox
-    if own == crs:
-        return (box.left, box.bottom, box.right, box.top)
-    transformer = Transformer.from_crs(own.proj, crs.proj, always_xy=True)
-    sides = [(box.left, box.right)]
-    if own.geographic and (box.left < -180 or box.right > 180):
-        turned = [(max(box.left + t, -180.0), min(box.right + t, 180.0)) for t in (-360.0, 0.0, 360.0)]
-        sides = [(left, right) for left, right in turned if left < right]
-    found = [_transformed(transformer, (left, box.bottom, right, box.top)) for left, right in sides]
-    good = [bounds for bounds in found if bounds is not None]
-    if not good:
-        raise GridError(f"{placed.label}: its extent cannot be expressed in {crs_name(crs)}. Choose another crs=.")
-    if crs.geographic and any(west > east for west, _, east, _ in good):
-        good.append((-180.0, good[0][1], 180.0, good[0][3]))
-    return _around(good)
-
-
-def _transformed(transformer: Transformer, bounds: _Bounds) -> _Bounds | None:
-    west, south, east, north = transformer.transform_bounds(*bounds)
-    if all(map(math.isfinite, (west, south, east, north))):
-        return (west, south, east, north)
-    # The border may lie where the CRS does not reach; what lies within still has a place.
-    lattice = np.meshgrid(np.linspace(bounds[0], bounds[2], _LATTICE), np.linspace(bounds[1], bounds[3], _LATTICE))
-    x, y = (np.asarray(axis) for axis in transformer.transform(*lattice))
-    good = np.isfinite(x) & np.isfinite(y)
-    if not good.any():
-        return None
-    return (float(x[good].min()), float(y[good].min()), float(x[good].max()), float(y[good].max()))
-
-
-def _extent(boxes: Sequence[GeoBox]) -> str:
-    from odc.geo.crs import CRS
-
-    west, south, east, north = _around([_bounds_in(Placed("grid", box), CRS("EPSG:4326")) for box in boxes])
-    return f"lon {west:.4g} to {east:.4g}, lat {south:.4g} to {north:.4g}"
-
-
 def _scenes(grids: Sequence[Placed]) -> str:
-    return _extent([placed.geobox for placed in grids])
+    return extent([placed.geobox for placed in grids])
 
 
 def _differ(grids: Sequence[Placed], advice: str) -> str:

@@ -7,6 +7,7 @@ masked; the native grid is kept where the scenes share one; what could not be re
 
 from __future__ import annotations
 
+import copy
 import datetime as dt
 import math
 import warnings
@@ -19,6 +20,7 @@ import pystac
 
 from econsat.errors import ParameterError, SizeError, SyntheticDataWarning, UndatedWarning
 from econsat.stac import _grid, _href, _provenance
+from econsat.stac._bounds import Placed, crs_name
 from econsat.stac._prepare import Job, Wanted, calibrate, checked, find, label, probe, settle, too_many
 
 if TYPE_CHECKING:
@@ -182,7 +184,7 @@ def load(
     settle(job, on_error=on_error, max_failed=max_failed)
     calibrate(job, nodata=nodata)
     target = _grid.choose(
-        [_grid.Placed(label(w), w.source.geobox) for w in job.sources if w.source is not None],
+        [Placed(label(w), w.source.geobox) for w in job.sources if w.source is not None],
         crs=crs,
         resolution=resolution,
         like=like,
@@ -223,7 +225,7 @@ def load(
             "step": "load",
             "engine": f"odc-stac {version('odc-stac')}",
             "grid": target.how,
-            "crs": _grid.crs_name(target.geobox.crs),
+            "crs": crs_name(target.geobox.crs),
             "resolution": [float(target.geobox.resolution.x), float(target.geobox.resolution.y)],
             "shape": [int(n) for n in target.geobox.shape],
             "resampling": "none" if target.native else resampling if isinstance(resampling, str) else dict(resampling),
@@ -270,9 +272,7 @@ def _drop_outside(job: Job, box: GeoBox) -> int:
     """Leave out the items none of whose rasters touches the grid, and say how many."""
     before = {id(w.item) for w in job.wanted}
     touching = {
-        id(w.item)
-        for w in job.wanted
-        if w.source is None or _grid.touches(_grid.Placed(label(w), w.source.geobox), box)
+        id(w.item) for w in job.wanted if w.source is None or _grid.touches(Placed(label(w), w.source.geobox), box)
     }
     job.wanted = [w for w in job.wanted if id(w.item) in touching]
     return len(before - touching)
@@ -382,7 +382,7 @@ def _finish(cube: xr.Dataset, job: Job, items: Sequence[pystac.Item], failures: 
             attrs = {"units": radiometry.unit, "long_name": first.ref.title or str(name)}
             if radiometry.standard_name:
                 attrs["standard_name"] = radiometry.standard_name
-        attrs["provenance"] = record
+        attrs["provenance"] = copy.deepcopy(record)
         cube[name].attrs = attrs
         cube[name].rio.write_nodata(np.nan, encoded=True, inplace=True)
     cube.attrs = {"provenance": record, "failures": [failure.as_dict() for failure in failures]}
@@ -391,7 +391,8 @@ def _finish(cube: xr.Dataset, job: Job, items: Sequence[pystac.Item], failures: 
         ids = ", ".join(f"{item.id} ({_span(item)})" for item in undated[:_SHOWN])
         more = f" and {len(undated) - _SHOWN} more" if len(undated) > _SHOWN else ""
         note = f"time is the start of the span in which the scene was taken, not its date: {ids}{more}"
-        cube.attrs["time_note"] = note
+        for part in (cube, *cube.data_vars.values()):
+            part.attrs["time_note"] = note
         warnings.warn(f"{len(undated)} of {len(items)} items have no date; {note}", UndatedWarning, stacklevel=3)
     if record["synthetic"]:
         ids = ", ".join(item.id for item in items if item.properties.get("econsat:synthetic") is True)
