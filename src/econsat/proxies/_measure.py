@@ -10,8 +10,7 @@ import numpy as np
 import xarray as xr
 from dask.base import compute
 from scipy.special import ndtr
-from scipy.stats import norm
-from scipy.stats import t as student
+from scipy.stats import norm, t as student
 
 from econsat.proxies._background import RADII, autocorrelation, inflation_at, lag_sums, sample
 from econsat.zonal import Weights, aggregate, weights

@@ -11,8 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from econsat.reports.report import find as find
-    from econsat.reports.report import run as run
+    from econsat.reports.report import find as find, run as run
 
 __all__ = ["find", "run"]
 

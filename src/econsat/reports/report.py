@@ -90,8 +90,7 @@ def run(
     >>> ">42\n</pre>" in report.read_text("utf-8")
     True
     """
-    from econsat.reports import execution, outputs
-    from econsat.reports import parameters as declarations
+    from econsat.reports import execution, outputs, parameters as declarations
 
     target = _target(out)
     path = find(notebook)
