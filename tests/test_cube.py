@@ -322,6 +322,16 @@ class TestGrid:
         with pytest.raises(GridError, match="region="):
             load(make_item("g", assets={"b": path}), crs="EPSG:3413", resolution=1000)
 
+    def test_coarser_pixels_see_all_that_lies_under_them(self, tmp_path: Path) -> None:
+        # Stripes of one pixel: a kernel that is not widened sees one stripe or the other.
+        for axis in (0, 1):
+            stripes = np.indices((200, 200))[axis] % 2
+            path = make_raster(tmp_path / f"{axis}.tif", stripes.astype("float32"), bounds=(2, 10, 4, 12))
+            cube = load(
+                make_item("s", assets={"b": path}), crs="EPSG:32631", resolution=8_000, resampling="bilinear", chunks=9
+            )
+            np.testing.assert_allclose(cube.b.values[0, 2:-2, 2:-2], 0.5, atol=0.1)
+
     def test_sum_conserves_counts(self, tmp_path: Path) -> None:
         people = np.random.default_rng(3).random((60, 60))
         path = make_raster(tmp_path / "p.tif", people, crs="EPSG:32631", bounds=(501_000, 0, 507_000, 6_000))
