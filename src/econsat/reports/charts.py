@@ -264,13 +264,14 @@ def _draw(
         axes.plot(ends, np.exp(level) * ends**slope, color=_INK, lw=1.0)
         residual = np.log(known[y]) - level - slope * np.log(known[x])
     far = residual.abs().sort_values(ascending=False).index[:name]
-    for row in known.index[marked | known.index.isin(far)]:
+    named = known[marked | known.index.isin(far)].sort_values(y)
+    for place, row in enumerate(named.index):
         text = str(known.at[row, label]) if label else str(row)
         strong = row in highlight
         axes.annotate(
             text,
             (known.at[row, x], known.at[row, y]),
-            xytext=(5, 3),
+            xytext=(5, 3 if place % 2 else -9),  # neighbours are written on either side of their points
             textcoords="offset points",
             fontsize=9 if strong else 7.5,
             color=_MARK if strong else "#555555",
