@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pandas as pd
 import pytest
 import rioxarray  # noqa: F401 - registers .rio
 import xarray as xr
+from browsing import FLAGS, chromium
 from PIL import Image
 from shapely.geometry import Point, box
 
@@ -22,15 +22,6 @@ from econsat.maps import Map
 
 pytestmark = pytest.mark.browser
 
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 RUN = "window.ran=(window.ran||0)+1"
 PAYLOADS = [
     f"<img src=x onerror={RUN}>",
@@ -47,11 +38,11 @@ PAYLOADS = [
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     sync = pytest.importorskip("playwright.sync_api", reason="the Python package playwright is not installed")
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
+    path = chromium()
+    if not path:
         pytest.skip("no Chromium on the PATH (Debian's package is `chromium`)")
     with sync.sync_playwright() as driver:
-        one = driver.chromium.launch(executable_path=chromium, args=FLAGS)
+        one = driver.chromium.launch(executable_path=path, args=FLAGS)
         yield one
         one.close()
 

@@ -90,91 +90,58 @@ def _walk(xs, ys, ring_start, ring_region, signs, nx, ny, keys, heights, areas, 
 
 
 @numba.njit(cache=True, nogil=True)
-def _sweep(
-    keys,
-    heights,
-    areas,
-    order,
-    nx,
-    ny,
-    tiny,
-    full_ptr,
-    full_row,
-    full_start,
-    full_stop,
-    part_ptr,
-    part_row,
-    part_col,
-    part_share,
-    store,
-):
+def _note(row, start, stop, share, cut, open_at, n_full, n_part, runs, parts, store):
+    """Add the pixels [start, stop), all of one share, to a row: to its open run if full, else closing that run."""
+    if share >= 1.0 - _SNAP:
+        return (start if open_at < 0 else open_at), n_full, n_part
+    if open_at >= 0:
+        if store:
+            full_row, full_start, full_stop = runs
+            full_row[n_full], full_start[n_full], full_stop[n_full] = row, open_at, start
+        n_full += 1
+    if share > cut:
+        if store:
+            part_row, part_col, part_share = parts
+            for k in range(stop - start):
+                part_row[n_part + k], part_col[n_part + k], part_share[n_part + k] = row, start + k, share
+        n_part += stop - start
+    return -1, n_full, n_part
+
+
+@numba.njit(cache=True, nogil=True)
+def _sweep(keys, heights, areas, order, nx, ny, tiny, full_ptr, part_ptr, runs, parts, store):
     """Turn sorted terms into runs of full pixels and single partly covered ones; returns their counts."""
-    n_full = 0
-    n_part = 0
-    i = 0
+    n_full = n_part = i = region = 0
     n = order.size
-    n_regions = full_ptr.size - 1
-    region = 0
     while i < n:
-        key = keys[order[i]]
-        this = key // (nx * ny)
+        line, this = keys[order[i]] // nx, keys[order[i]] // (nx * ny)
         while region < this:
             region += 1
             if store:
                 full_ptr[region], part_ptr[region] = n_full, n_part
-        row = (key // nx) % ny
-        row_end = (key // nx + 1) * nx
-        row_key = row_end - nx
-        level = 0.0  # covered share of the pixels between two visited ones
-        open_start = -1
-        column = 0
-        while True:
-            visited = i < n and keys[order[i]] < row_end
-            stop = keys[order[i]] - row_key if visited else nx
-            # the unvisited stretch [column, stop) has one share, `level`
-            if stop > column:
-                if level >= 1.0 - _SNAP:
-                    if open_start < 0:
-                        open_start = column
-                else:
-                    if open_start >= 0:
-                        if store:
-                            full_row[n_full], full_start[n_full], full_stop[n_full] = row, open_start, column
-                        n_full += 1
-                        open_start = -1
-                    if level > tiny[this]:
-                        for c in range(column, stop):
-                            if store:
-                                part_row[n_part], part_col[n_part], part_share[n_part] = row, c, level
-                            n_part += 1
-                column = stop
-            if not visited:
-                break
-            share = level
+        row, first, cut = line % ny, line * nx, tiny[this]
+        level = 0.0  # covered share of the pixels that no edge passes through, up to the next edge
+        open_at, column = -1, 0
+        while i < n and keys[order[i]] < first + nx:
             key = keys[order[i]]
+            stop = key - first
+            if stop > column:
+                open_at, n_full, n_part = _note(
+                    row, column, stop, level, cut, open_at, n_full, n_part, runs, parts, store
+                )
+            share = level
             while i < n and keys[order[i]] == key:
                 share += areas[order[i]]
                 level += heights[order[i]]
                 i += 1
-            if share >= 1.0 - _SNAP:
-                if open_start < 0:
-                    open_start = column
-            else:
-                if open_start >= 0:
-                    if store:
-                        full_row[n_full], full_start[n_full], full_stop[n_full] = row, open_start, column
-                    n_full += 1
-                    open_start = -1
-                if share > tiny[this]:
-                    if store:
-                        part_row[n_part], part_col[n_part], part_share[n_part] = row, column, share
-                    n_part += 1
-            column += 1
-        if open_start >= 0:
-            if store:
-                full_row[n_full], full_start[n_full], full_stop[n_full] = row, open_start, nx
-            n_full += 1
-    while region < n_regions:
+            open_at, n_full, n_part = _note(
+                row, stop, stop + 1, share, cut, open_at, n_full, n_part, runs, parts, store
+            )
+            column = stop + 1
+        if nx > column:
+            open_at, n_full, n_part = _note(row, column, nx, level, cut, open_at, n_full, n_part, runs, parts, store)
+        open_at, n_full, n_part = _note(row, nx, nx, 0.0, cut, open_at, n_full, n_part, runs, parts, store)
+    while region < full_ptr.size - 1:
         region += 1
         if store:
             full_ptr[region], part_ptr[region] = n_full, n_part
@@ -222,40 +189,17 @@ def rasterise(
     count = _walk(xs, ys, ring_start, ring_region, signs, nx, ny, none_i, none_f, none_f, False)
     keys, heights, areas = np.empty(count, np.int64), np.empty(count), np.empty(count)
     _walk(xs, ys, ring_start, ring_region, signs, nx, ny, keys, heights, areas, True)
-    order = np.argsort(keys, kind="stable")
     # A sliver's whole area may be below the rounding noise of a large region, so the cut shrinks with the region.
     tiny = np.minimum(_SNAP, 1e-6 * region_px)
-    ptr = np.zeros(n_regions + 1, np.int64)
-    n_full, n_part = _sweep(
-        keys,
-        heights,
-        areas,
-        order,
-        nx,
-        ny,
-        tiny,
-        ptr,
-        none_i,
-        none_i,
-        none_i,
-        ptr,
-        none_i,
-        none_i,
-        none_f,
-        False,
-    )
-    out: dict[str, NDArray[np.generic]] = {
-        "full_ptr": np.zeros(n_regions + 1, np.int64),
-        "full_row": np.empty(n_full, np.int32),
-        "full_start": np.empty(n_full, np.int32),
-        "full_stop": np.empty(n_full, np.int32),
-        "part_ptr": np.zeros(n_regions + 1, np.int64),
-        "part_row": np.empty(n_part, np.int32),
-        "part_col": np.empty(n_part, np.int32),
-        "part_share": np.empty(n_part, np.float64),
-    }
-    _sweep(keys, heights, areas, order, nx, ny, tiny, *out.values(), True)
-    return out
+    sorted_terms = (keys, heights, areas, np.argsort(keys, kind="stable"), nx, ny, tiny)
+    full_ptr, part_ptr = np.zeros(n_regions + 1, np.int64), np.zeros(n_regions + 1, np.int64)
+    none = np.empty(0, np.int32)
+    counts = _sweep(*sorted_terms, full_ptr, part_ptr, (none, none, none), (none, none, none_f), False)
+    runs = tuple(np.empty(counts[0], np.int32) for _ in range(3))
+    parts = (np.empty(counts[1], np.int32), np.empty(counts[1], np.int32), np.empty(counts[1], np.float64))
+    _sweep(*sorted_terms, full_ptr, part_ptr, runs, parts, True)
+    names = ("full_ptr", "full_row", "full_start", "full_stop", "part_ptr", "part_row", "part_col", "part_share")
+    return dict(zip(names, (full_ptr, *runs, part_ptr, *parts), strict=True))
 
 
 @numba.njit(cache=True, nogil=True)
