@@ -474,6 +474,19 @@ def test_a_file_that_is_html_is_no_weights(tmp_path: Path):
         zonal.Weights.load(path)
 
 
+def test_kernels_compile_where_no_folder_is_writable(monkeypatch):
+    from numba.core import caching
+
+    from econsat.zonal.compiled import compiled
+
+    def twice(x):
+        return 2 * x
+
+    monkeypatch.setattr(caching.CacheImpl, "_locator_classes", [])
+    assert compiled(twice)(21) == 42
+    assert compiled(fastmath={"reassoc"})(twice)(1.5) == 3.0
+
+
 # ---- refusals ------------------------------------------------------------------------------------
 
 

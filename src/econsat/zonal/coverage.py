@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numba
 import numpy as np
+
+from econsat.zonal.compiled import compiled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,7 +23,7 @@ __all__ = ["rasterise", "row_weighted_area"]
 _SNAP = 1e-12
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _walk(xs, ys, ring_start, ring_region, signs, nx, ny, keys, heights, areas, store):
     """Visit each (pixel, edge) pair; count them, and store key, signed height and signed area when `store`."""
     count = 0
@@ -89,7 +90,7 @@ def _walk(xs, ys, ring_start, ring_region, signs, nx, ny, keys, heights, areas, 
     return count
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _note(row, start, stop, share, cut, open_at, n_full, n_part, runs, parts, store):
     """Add the pixels [start, stop), all of one share, to a row: to its open run if full, else closing that run."""
     if share >= 1.0 - _SNAP:
@@ -108,7 +109,7 @@ def _note(row, start, stop, share, cut, open_at, n_full, n_part, runs, parts, st
     return -1, n_full, n_part
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _sweep(keys, heights, areas, order, nx, ny, tiny, full_ptr, part_ptr, runs, parts, store):
     """Turn sorted terms into runs of full pixels and single partly covered ones; returns their counts."""
     n_full = n_part = i = region = 0
@@ -202,7 +203,7 @@ def rasterise(
     return dict(zip(names, (full_ptr, *runs, part_ptr, *parts), strict=True))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _row_sums(xs, ys, ring_start, ring_region, signs, row_min, row_weight, out):
     for ring in range(ring_region.size):
         first = ring_start[ring]

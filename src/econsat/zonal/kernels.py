@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numba
 import numpy as np
 
+from econsat.zonal.compiled import compiled
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -25,7 +27,7 @@ SPREAD = 3
 _FAST = {"reassoc", "contract", "nsz"}
 
 
-@numba.njit(cache=True, nogil=True, fastmath=_FAST)
+@compiled(fastmath=_FAST)
 def _moments(
     values,
     row0,
@@ -76,7 +78,7 @@ def _moments(
         out[region, 0], out[region, 1], out[region, 2], out[region, 3] = total, total_area, valid_area, valid
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _gather(
     values,
     row0,
