@@ -6,9 +6,11 @@ from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pyproj
 import pytest
 import shapely
+import shapely.affinity
 import xarray as xr
 from exactextract import exact_extract
 from exactextract.raster import NumPyRasterSource
@@ -358,6 +360,32 @@ def test_half_off_the_grid_is_half_covered():
     assert float(ours["coverage"][2]) == pytest.approx((cap[1] - cap[0]) / (cap[2] - cap[0]), rel=1e-9)
 
 
+def test_a_region_without_end_covers_the_whole_grid():
+    held = zonal.weights(small(), frame_of(shapely.box(-1e19, -1e19, 1e19, 1e19)))
+    assert held.cells(0)["share"].sum() == small().size
+
+
+def test_an_infinite_pixel_has_no_spread_in_any_chunks():
+    da = small().astype(float)
+    da[0, 0] = np.inf
+    frame = frame_of(shapely.box(0, 0, 20, 20))
+    for cube in (da, da.chunk(x=3)):
+        found = zonal.aggregate(cube, frame, stats=("sum", "std", "max")).compute()
+        assert np.isposinf(found["sum"].item())
+        assert np.isposinf(found["max"].item())
+        assert np.isnan(found["std"].item())
+
+
+def test_regions_two_turns_away_are_met():
+    """A grid of 0..360 and a region counted down from -360 are the same ground."""
+    da = raster(west=340.0, nx=30, dx=0.5, holes=0)
+    shape = shapely.box(-18.2, 20.0, -12.0, 25.1)
+    near = zonal.aggregate(da, frame_of(shape, crs="EPSG:4326"))
+    far = zonal.aggregate(da, frame_of(shapely.affinity.translate(shape, -360), crs="EPSG:4326"))
+    xr.testing.assert_allclose(near, far, rtol=1e-9)
+    assert near["coverage"].item() == pytest.approx(1.0)
+
+
 def test_regions_smaller_than_a_pixel_take_its_value():
     da = raster(holes=0)
     frame = frame_of(
@@ -474,6 +502,49 @@ def test_a_file_that_is_html_is_no_weights(tmp_path: Path):
         zonal.Weights.load(path)
 
 
+@pytest.mark.parametrize("cut", [0, 200, -40], ids=["empty", "start only", "end lost"])
+def test_a_damaged_file_is_no_weights(tmp_path: Path, cut: int):
+    path = zonal.weights(small(), frame_of(shapely.box(0, 0, 1, 1))).save(tmp_path / "w.npz")
+    path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(DataError, match="no file of weights"):
+        zonal.Weights.load(path)
+
+
+def test_a_single_array_is_no_weights(tmp_path: Path):
+    np.save(tmp_path / "w.npy", np.ones(3))
+    with pytest.raises(DataError, match="no file of weights"):
+        zonal.Weights.load(tmp_path / "w.npy")
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        pd.Index([1.5, 2.0]),
+        pd.DatetimeIndex(["2020-01-01", "2021-01-01"], name="day"),
+        pd.Index([7, 3], name=np.int64(5)),
+        pd.Index(["é", "b"], name=("two", "words")),
+    ],
+    ids=["float", "date", "numpy name", "tuple name"],
+)
+def test_saved_identifiers_keep_their_type_and_name(tmp_path: Path, ids: pd.Index):
+    frame = frame_of(shapely.box(0, 0, 1, 1), shapely.box(1, 1, 3, 3)).set_axis(ids)
+    held = zonal.weights(small(), frame)
+    again = zonal.Weights.load(held.save(tmp_path / "w.npz")).regions
+    assert again.equals(ids)
+    assert again.name == ids.name
+    assert again.dtype.kind == ids.dtype.kind
+
+
+def test_weights_that_cannot_be_saved_say_why(tmp_path: Path):
+    frame = frame_of(shapely.box(0, 0, 1, 1), shapely.box(1, 1, 3, 3))
+    with pytest.raises(DataError, match="path"):
+        zonal.weights(small(), frame).save(tmp_path / "absent" / "w.npz")
+    for ids in (pd.Index(["a", 3]), pd.MultiIndex.from_tuples([("a", 1), ("b", 2)])):
+        with pytest.raises(DataError, match="identifiers"):
+            zonal.weights(small(), frame.set_axis(ids)).save(tmp_path / "w.npz")
+        assert not (tmp_path / "w.npz").exists()
+
+
 def test_kernels_compile_where_no_folder_is_writable(monkeypatch):
     from numba.core import caching
 
@@ -529,6 +600,23 @@ def test_bad_regions_are_refused():
         zonal.weights(da, frame_of(good, good).set_index(pd_index("a", "a")))
     with pytest.raises(RegionError, match="DataFrame"):
         zonal.weights(da, [good])
+    with pytest.raises(RegionError, match="too large"):
+        zonal.weights(da, frame_of(shapely.box(-1e300, -1e300, 1e300, 1e300)))
+
+
+def test_metres_that_were_declared_degrees_are_refused():
+    frame = frame_of(shapely.box(10.0, -5.0, 11.0, -4.0), shapely.box(5e5, 9.5e6, 5.1e5, 9.6e6), crs="EPSG:4326")
+    with pytest.raises(RegionError, match=r"1 of 2 regions lie off the Earth: 1 .*set_crs"):
+        zonal.weights(raster(), frame)
+
+
+def test_layers_that_cannot_be_summed_are_refused():
+    frame = frame_of(shapely.box(0, 0, 1, 1))
+    for kind in (complex, "datetime64[ns]", str):
+        with pytest.raises(GridError, match="no real numbers"):
+            zonal.aggregate(small().astype(kind), frame)
+    with pytest.raises(GridError, match="'region'"):
+        zonal.aggregate(small().expand_dims(region=2), frame)
 
 
 def test_invalid_polygons_are_repaired_and_said():
@@ -546,6 +634,6 @@ def test_weights_of_another_grid_are_refused():
 
 
 def test_unknown_statistics_are_refused():
-    for stats in ("median", ["sum", "sum"], "quantile(2)", []):
+    for stats in ("median", ["sum", "sum"], "quantile(2)", "quantile(.)", "quantile(e)", None, []):
         with pytest.raises(ParameterError, match="stats"):
             zonal.aggregate(small(), frame_of(shapely.box(0, 0, 1, 1)), stats=stats)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
@@ -29,7 +29,7 @@ __all__ = ["STATS", "aggregate"]
 #: The statistics that `aggregate` knows, besides ``quantile(q)``.
 STATS = ("sum", "mean", "coverage", "count", "min", "max", "std", "integral", "area")
 
-_QUANTILE = re.compile(r"quantile\(\s*([0-9.eE+-]+)\s*\)")
+_QUANTILE = re.compile(r"quantile\(\s*(\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+)\s*\)")
 _FROM_EXTREMES = {"min": 0, "max": 1}
 # Below this many pixels a second thread costs more than it saves.
 _PIXELS_A_THREAD = 1_000_000
@@ -46,7 +46,7 @@ class _Plan:
 
     @classmethod
     def of(cls, stats: Sequence[str] | str) -> _Plan:
-        names = (stats,) if isinstance(stats, str) else tuple(stats)
+        names = (stats,) if isinstance(stats, str) or not isinstance(stats, Iterable) else tuple(stats)
         quantiles = []
         for name in names:
             match = _QUANTILE.fullmatch(str(name))
@@ -91,7 +91,8 @@ class _Plan:
             centre = np.divide((weight * mean).sum(axis=-2), total, out=np.zeros_like(total), where=total > 0)
             out[..., at] = total
             out[..., at + 1] = centre
-            out[..., at + 2] = (squares + weight * (mean - centre[..., None, :]) ** 2).sum(axis=-2)
+            with np.errstate(invalid="ignore"):  # an infinite pixel has no spread: NaN
+                out[..., at + 2] = (squares + weight * (mean - centre[..., None, :]) ** 2).sum(axis=-2)
             at += SPREAD
         # quantiles do not merge: a cube they are asked of is read as one block a time step
         out[..., at:] = parts[..., 0, :, at:]
@@ -242,13 +243,15 @@ def aggregate(
 
 
 def _layers(cube: xr.DataArray | xr.Dataset, x_dim: str, y_dim: str) -> dict[str, xr.DataArray]:
-    if isinstance(cube, xr.DataArray):
-        return {str(cube.name): cube}
-    layers = {str(name): layer for name, layer in cube.data_vars.items() if {x_dim, y_dim} <= set(layer.dims)}
+    layers = {str(cube.name): cube} if isinstance(cube, xr.DataArray) else {str(k): v for k, v in cube.items()}
+    layers = {name: layer for name, layer in layers.items() if {x_dim, y_dim} <= set(layer.dims)}
     if not layers:
-        raise GridError(
-            f"The dataset has no variable with dimensions {y_dim!r} and {x_dim!r}; it has {list(cube.data_vars)}."
-        )
+        raise GridError(f"The dataset has no variable with dimensions {y_dim!r} and {x_dim!r}; it has {list(cube)}.")
+    for name, layer in layers.items():
+        if "region" in layer.dims:
+            raise GridError(f"The layer {name!r} has a dimension 'region' of its own; rename it, the result needs it.")
+        if layer.dtype.kind not in "fiubO":
+            raise GridError(f"The layer {name!r} holds no real numbers but {layer.dtype}; convert it first.")
     return layers
 
 

@@ -41,7 +41,8 @@ def _walk(xs, ys, ring_start, ring_region, signs, nx, ny, keys, heights, areas, 
                 continue
             slope = (xb - xa) / (yb - ya)
             row = int(max(0.0, np.floor(ya)))
-            last = min(ny - 1, int(np.ceil(yb)) - 1)
+            # compared before it is made an integer, which a far vertex does not fit
+            last = ny - 1 if yb >= ny else int(np.ceil(yb)) - 1
             while row <= last:
                 top = max(ya, float(row))
                 bottom = min(yb, row + 1.0)

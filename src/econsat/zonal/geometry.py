@@ -24,6 +24,9 @@ _BEND_PX = 1e-3
 _MAX_ROUNDS = 24
 # More vertices than this for one region mean that the projection was never made for it.
 _MAX_VERTICES = 2_000_000
+# Longitudes up to this many turns, and latitudes up to this many quarter turns, may be meant (the antimeridian crossed,
+# a buffer over a pole); beyond, they are no longitudes and latitudes.
+_FAR = 1.5
 
 
 class Rings(NamedTuple):
@@ -68,6 +71,8 @@ def polygons_on(grid: Grid, regions: gpd.GeoDataFrame | gpd.GeoSeries) -> NDArra
     shapes = _repaired(shapes, regions)
     if regions.crs != grid.crs and not regions.crs.equals(grid.crs, ignore_axis_order=True):
         shapes = _reprojected(shapes, regions, grid)
+    if grid.is_geographic:
+        _refuse_off_the_earth(shapes, regions, grid)
     return shapes
 
 
@@ -84,12 +89,35 @@ def _refuse_unusable(shapes: NDArray[Any], regions: Any) -> None:
             f"{int(empty.sum())} of {len(shapes)} regions have no geometry: {_names(regions, empty)}. "
             "Drop them or give them a polygon."
         )
+    low_x, low_y, high_x, high_y = shapely.bounds(shapes).T
+    with np.errstate(over="ignore", invalid="ignore"):
+        endless = ~np.isfinite((high_x - low_x) * (high_y - low_y))
+    if endless.any():
+        raise RegionError(
+            f"{int(endless.sum())} of {len(shapes)} regions have coordinates that are not finite or too large to "
+            f"compute with: {_names(regions, endless)}. Mend or drop them."
+        )
     flat = ~np.isin(shapely.get_type_id(shapes), (3, 6))
     if flat.any():
         kinds = sorted({shape.geom_type for shape in shapes[flat]})
         raise RegionError(
             f"{int(flat.sum())} of {len(shapes)} regions are no polygons but {', '.join(kinds)}: "
             f"{_names(regions, flat)}. Points and lines have no area; buffer them, or use econsat.regions.around()."
+        )
+
+
+def _refuse_off_the_earth(shapes: NDArray[Any], regions: Any, grid: Grid) -> None:
+    """Refuse what no longitude and latitude can be, such as metres that were declared to be degrees."""
+    turn = _turn(grid)
+    low_x, low_y, high_x, high_y = shapely.bounds(shapes).T
+    off = np.maximum(-low_x, high_x) > _FAR * turn
+    off |= np.maximum(-low_y, high_y) > _FAR * turn / 4
+    if off.any():
+        seen = tuple(float(f"{value:.6g}") for value in shapes[off][0].bounds)
+        raise RegionError(
+            f"{int(off.sum())} of {len(shapes)} regions lie off the Earth: {_names(regions, off)} (bounds {seen} in "
+            f"{grid.crs.name}). Their coordinates may be in another CRS than regions.crs says; set it with "
+            "regions.set_crs(..., allow_override=True)."
         )
 
 
@@ -193,17 +221,25 @@ def rings_of(grid: Grid, shapes: NDArray[Any], *, wrapped: bool = True) -> Rings
     )
 
 
+def _turn(grid: Grid) -> float:
+    return float(2 * np.pi / grid.crs.axis_info[0].unit_conversion_factor)
+
+
 def _with_turns(
     grid: Grid, shapes: NDArray[Any], numbers: NDArray[np.int64]
 ) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.float64]]:
-    turn = 2 * np.pi / grid.crs.axis_info[0].unit_conversion_factor
+    turn = _turn(grid)
     west, _, east, _ = grid.bounds
     box = shapely.bounds(shapes)
     out, which, shift = [shapes], [numbers], [np.zeros(len(shapes))]
-    for offset, beyond, low, high in (
-        (turn, box[:, 0] < west, -np.inf, west),
-        (-turn, box[:, 2] > east, east, np.inf),
-    ):
+    ways: list[tuple[float, NDArray[np.bool_], float, float]] = []
+    for turns, before in ((1, 0), (2, 1)):
+        done_west, done_east = west - before * turn, east + before * turn
+        ways += [
+            (turns * turn, box[:, 0] < done_west, -np.inf, done_west),
+            (-turns * turn, box[:, 2] > done_east, done_east, np.inf),
+        ]
+    for offset, beyond, low, high in ways:
         meets = beyond & (box[:, 0] + offset < east) & (box[:, 2] + offset > west)
         if not meets.any():
             continue

@@ -178,5 +178,6 @@ def spread(values: NDArray[np.floating], weights: Weights, *, row0: int = 0, col
         found, weight = gather(values, weights, region=region, row0=row0, col0=col0)
         if found.size:
             mean = np.average(found, weights=weight)
-            out[region] = weight.sum(), mean, np.sum(weight * (found - mean) ** 2)
+            with np.errstate(invalid="ignore"):  # an infinite pixel has no spread: NaN
+                out[region] = weight.sum(), mean, np.sum(weight * (found - mean) ** 2)
     return out

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -119,21 +121,38 @@ class Weights:
         return frame.sort_values(["row", "col"], ignore_index=True)
 
     def save(self, path: str | Path) -> Path:
-        """Write the weights to one ``.npz`` file (no pickle inside) and return its path."""
+        """Write the weights to one ``.npz`` file (no pickle inside) and return its path.
+
+        Raises
+        ------
+        DataError
+            If the file cannot be written, or an identifier of a region is neither a number, a date nor text.
+        """
         path = Path(path)
         ids = self.regions.to_numpy()
-        if not np.issubdtype(ids.dtype, np.integer):
-            ids = np.asarray([str(i) for i in ids], dtype=np.str_)
-        grid = {name: getattr(self.grid, name) for name in ("x0", "y0", "dx", "dy", "nx", "ny")}
-        header = {"format": _FORMAT, "crs": self.grid.crs.to_wkt(), "index_name": self.regions.name, **grid}
-        with path.open("wb") as file:
-            np.savez_compressed(
-                file,
-                header=np.asarray(json.dumps(header)),
-                regions=ids,
-                region_area_km2=self.region_area_km2,
-                **{name: getattr(self, name) for name in _ARRAYS},
-            )
+        if ids.dtype.kind not in "biufM":
+            strange = next((i for i in ids if not isinstance(i, str)), None)
+            if strange is not None or self.regions.nlevels > 1:
+                raise DataError(
+                    f"Weights are saved with identifiers that are all text, all numbers or all dates; {strange!r} in "
+                    "the regions' index is neither. Build the weights from regions with such an index."
+                )
+            ids = np.asarray(ids, dtype=np.str_)
+        name = self.regions.name
+        name = name.item() if isinstance(name, np.generic) else name
+        grid = {key: getattr(self.grid, key) for key in ("x0", "y0", "dx", "dy", "nx", "ny")}
+        header = {"format": _FORMAT, "crs": self.grid.crs.to_wkt(), "index_name": name, **grid}
+        try:
+            with path.open("wb") as file:
+                np.savez_compressed(
+                    file,
+                    header=np.asarray(json.dumps(header)),
+                    regions=ids,
+                    region_area_km2=self.region_area_km2,
+                    **{key: getattr(self, key) for key in _ARRAYS},
+                )
+        except OSError as error:
+            raise DataError(f"The weights cannot be written to {path}: {error}. Choose another `path`.") from error
         return path
 
     @classmethod
@@ -146,10 +165,11 @@ class Weights:
             If the file is absent, is something else, or comes from another format of econsat.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
-                header = json.loads(str(file["header"]))
+            # opened here, because numpy leaves the file open where it turns out to be no archive
+            with Path(path).open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+                header = dict(json.loads(str(file["header"])))
                 arrays = {name: file[name] for name in (*_ARRAYS, "regions", "region_area_km2")}
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
             raise DataError(
                 f"{path} is no file of weights that econsat can read: {error}. Build them again."
             ) from error
@@ -159,8 +179,9 @@ class Weights:
             )
         numbers = {name: header[name] for name in ("x0", "y0", "dx", "dy", "nx", "ny")}
         grid = Grid(crs=pyproj.CRS.from_wkt(header["crs"]), **numbers)
-        index = pd.Index(arrays.pop("regions"), name=header["index_name"])
-        if index.dtype.kind not in "iu":
+        name = header["index_name"]
+        index = pd.Index(arrays.pop("regions"), name=tuple(name) if isinstance(name, list) else name)
+        if index.dtype.kind not in "biufM":
             index = index.astype("str")
         return cls(grid=grid, regions=index, row_area_km2=grid.row_area_km2(), **arrays)
 
