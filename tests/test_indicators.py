@@ -61,6 +61,12 @@ class TestMake:
         with pytest.raises(IndicatorError, match=r"differ in length: \{'region': 2, 'value': 1\}"):
             indicators.make({"region": ["a", "b"], "value": [1.0]}, indicator="x", unit="1")
 
+    def test_columns_of_any_kind(self) -> None:
+        made = indicators.make({"region": ["a", "b"], "value": iter([1.0, 2.0])}, indicator="x", unit="1")
+        assert made["value"].tolist() == [1.0, 2.0]
+        with pytest.raises(IndicatorError, match="`columns` must be"):
+            indicators.make([1.0])  # type: ignore[arg-type]
+
     def test_value_is_needed(self) -> None:
         with pytest.raises(IndicatorError, match="needs the column 'value'"):
             indicators.make({"region": ["a"]}, indicator="x", unit="1")
@@ -233,6 +239,10 @@ class TestMaskLowCoverage:
         out = indicators.mask_low_coverage(table(coverage=np.nan), minimum=0.5)
         assert out["value"].notna().all()
 
+    def test_minimum_is_a_number(self) -> None:
+        with pytest.raises(IndicatorError, match="`minimum` is a share"):
+            indicators.mask_low_coverage(table(), minimum="half")  # type: ignore[arg-type]
+
     def test_minimum_is_a_share(self) -> None:
         with pytest.raises(IndicatorError, match="`minimum` is a share"):
             indicators.mask_low_coverage(table(), minimum=50)
@@ -286,6 +296,10 @@ class TestToWide:
         wide = indicators.to_wide(table(time=pd.NaT))
         assert wide["lights"].tolist() == [1.0, 2.0, 3.0]
 
+    def test_an_indicator_does_not_take_the_place_of_a_key(self) -> None:
+        with pytest.raises(IndicatorError, match="named region"):
+            indicators.to_wide(table(indicator="region"))
+
     def test_only_numbers_go_wide(self) -> None:
         with pytest.raises(IndicatorError, match="got 'unit'"):
             indicators.to_wide(table(), column="unit")  # type: ignore[arg-type]
@@ -314,6 +328,19 @@ class TestMerge:
         out = indicators.merge(table(), other.set_index(["region", "time"]), on=("region", "time"))
         assert out["gdp"].iloc[0] == 1.0
         assert out["gdp"].isna().sum() == 2
+
+    @pytest.mark.parametrize("times", [["2020-01-01"], pd.to_datetime(["2020-01-01"], utc=True)])
+    def test_dates_as_text_or_with_a_zone_are_dates(self, times: Any) -> None:
+        other = pd.DataFrame({"region": ["a"], "time": times, "gdp": [1.0]})
+        assert indicators.merge(table(), other, on=("region", "time"))["gdp"].iloc[0] == 1.0
+
+    def test_keys_that_cannot_be_compared_are_refused(self) -> None:
+        with pytest.raises(IndicatorError, match="is a number, not a date"):
+            indicators.merge(table(), pd.DataFrame({"region": ["a"], "time": [2020]}), on=("region", "time"))
+        with pytest.raises(IndicatorError, match=r"cannot be compared .*'n_obs'"):
+            indicators.merge(table(), pd.DataFrame({"n_obs": ["many"], "gdp": [1.0]}), on="n_obs")
+        with pytest.raises(IndicatorError, match="`other` must be a DataFrame; got dict"):
+            indicators.merge(table(), {"region": ["a"]})  # type: ignore[arg-type]
 
     def test_a_key_that_comes_twice_is_refused(self) -> None:
         with pytest.raises(IndicatorError, match=r"1 row\(s\) with a key that came before, first \['a'\]"):

@@ -129,6 +129,16 @@ class TestRemoveBackground:
         with pytest.raises(ParameterError, match="`floor` must be"):
             nightlights.remove_background(raster(self.values), floor="dark")  # type: ignore[arg-type]
 
+    @pytest.mark.parametrize("floor", [np.nan, None, True, xr.DataArray([np.nan], dims="time")])
+    def test_a_floor_that_is_no_number_does_not_darken_everything(self, floor: Any) -> None:
+        with pytest.raises(ParameterError, match="`floor`"):
+            nightlights.remove_background(raster(self.values), floor=floor)
+
+    def test_a_floor_of_other_times_is_refused(self) -> None:
+        floor = xr.DataArray([8.0], dims="time", coords={"time": pd.to_datetime(["1999-01-01"])})
+        with pytest.raises(ParameterError, match="`floor` does not lie on the cube's grid"):
+            nightlights.remove_background(raster(self.values), floor=floor)
+
 
 class TestBackground:
     def test_level_and_sigma_under_lights_and_gaps(self) -> None:
@@ -345,7 +355,11 @@ class TestSumOfLights:
             ({"floor": np.nan}, "must be a finite number"),
             ({"floor_error": -1.0, "floor": 1.0}, "must be 0 or more"),
             ({"interval": 95}, "`interval` is a level"),
+            ({"floor": xr.DataArray([1.0, 2.0], dims="time")}, "must be a finite number"),
+            ({"floor_error": "small", "floor": 1.0}, "must be 0 or more"),
+            ({"interval": "95 %"}, "`interval` is a level"),
             ({"noise": -1.0}, "`noise` is a standard deviation"),
+            ({"noise": "low"}, "`noise` is a standard deviation"),
             ({"noise": xr.Dataset()}, "`noise` must be what `background` returns"),
             ({"variable": "other"}, "`variable` is 'other'"),
         ],
@@ -353,6 +367,24 @@ class TestSumOfLights:
     def test_refusals(self, options: dict[str, Any], message: str) -> None:
         with pytest.raises(ParameterError, match=message):
             self.table(**options)
+
+    def test_a_background_below_zero_bounds_no_sum(self) -> None:
+        """Dark pixels of monthly composites lie about a level just below zero, and so do sums over dark regions."""
+        rng = np.random.default_rng(5)
+        dark = raster(rng.normal(-0.2, 0.05, size=(40, 40)))
+        table = nightlights.sum_of_lights(dark, boxes(a=(0, 0, 40, 30)), floor="background")
+        level = float(nightlights.background(dark)["level"])
+        kept = dark.where(dark >= level, 0.0).to_numpy()[10:]
+        assert level < 0
+        assert table["value"].item() == pytest.approx(kept.sum())
+        assert table["lower"].item() < table["value"].item() < table["upper"].item() < 0
+
+    @pytest.mark.parametrize("options", [{}, {"floor": 1.0}, {"floor": "background"}])
+    def test_a_cube_of_missing_pixels_only_is_missing(self, options: dict[str, Any]) -> None:
+        table = nightlights.sum_of_lights(raster(np.full((20, 20), np.nan)), boxes(a=(0, 0, 9, 9)), **options)
+        assert table["value"].isna().all()
+        assert table["reason"].tolist() == ["no valid pixel"]
+        assert "nan" not in " ".join(table.attrs["notes"])
 
     def test_units_and_layers_are_asked_for(self) -> None:
         with pytest.raises(ParameterError, match="does not say its units"):
@@ -443,6 +475,11 @@ class TestIntervalAgainstInjectedTruth:
 
 
 class TestLitArea:
+    @pytest.mark.parametrize("threshold", [None, "background", np.nan, True])
+    def test_a_threshold_must_be_said(self, threshold: Any) -> None:
+        with pytest.raises(ParameterError, match="`threshold`"):
+            nightlights.lit_area(raster([[0.4, 0.5]]), boxes(a=(0, 0, 1, 1)), threshold=threshold)
+
     def test_area_at_or_above_the_threshold(self) -> None:
         cube = raster([[0.4, 0.5, 3.0], [np.nan, 0.0, 9.0]], km=2.0)
         table = nightlights.lit_area(cube, boxes(a=(0, 0, 6, 4), b=(2, 0, 5, 4)), threshold=0.5, noise=0.0)
@@ -529,6 +566,14 @@ class TestPerHead:
             unit="person",
         )
         assert nightlights.lights_per_head(lights, people)["value"].iloc[0] == 2.0
+
+    def test_a_population_of_another_time_is_said(self) -> None:
+        lights, people = self.tables(time="1990-01-01")
+        table = nightlights.lights_per_head(lights, people)
+        assert table["value"].iloc[0] == 2.0
+        assert "that of 1990-01-01" in table.attrs["notes"][-1]
+        same = nightlights.lights_per_head(*self.tables(time="2020-01-01"))
+        assert not any("One population" in note for note in same.attrs["notes"])
 
     def test_refusals(self) -> None:
         lights, people = self.tables()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -70,6 +71,8 @@ def make(
     >>> table.attrs["interval"]
     0.95
     """
+    if not isinstance(columns, Mapping | pd.DataFrame):
+        raise IndicatorError(f"`columns` must be a mapping or a DataFrame; got {type(columns).__name__}.")
     given: dict[str, Any] = {
         str(name): values.array if isinstance(values, pd.Series | pd.Index) else values
         for name, values in columns.items()
@@ -80,6 +83,7 @@ def make(
     for name in ("region", "value"):
         if name not in given:
             raise IndicatorError(f"A table of indicators needs the column {name!r}; `columns` holds {list(given)}.")
+    given = {name: list(v) if isinstance(v, Iterator) else v for name, v in given.items()}
     lengths = {name: len(v) for name, v in given.items() if pd.api.types.is_list_like(v)}
     if len(set(lengths.values())) > 1:
         raise IndicatorError(f"The columns differ in length: {lengths}. Pass one value a row, or a scalar.")
@@ -225,7 +229,7 @@ def mask_low_coverage(table: pd.DataFrame, *, minimum: float) -> pd.DataFrame:
        value                   reason
     0    NaN  coverage 0.20 below 0.5
     """
-    if not 0 <= minimum <= 1:
+    if not isinstance(minimum, Real) or not 0 <= minimum <= 1:
         raise IndicatorError(f"`minimum` is a share between 0 and 1; got {minimum!r}.")
     table = validate(table)
     low = (table["coverage"] < minimum) & table["value"].notna()

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from econsat.errors import DroppedRowsWarning, IndicatorError
-from econsat.indicators.schema import shorten, validate
+from econsat.indicators.schema import dates_of, shorten, validate
 
 __all__ = ["concat", "merge", "sources", "to_wide"]
 
@@ -99,6 +99,11 @@ def to_wide(
     keys = pd.MultiIndex.from_frame(table[["region", "time"]])
     order = keys.unique()
     wide = order.to_frame(index=False)
+    clash = {"region", "time"} & set(table["indicator"])
+    if clash:
+        raise IndicatorError(
+            f"An indicator is named {shorten(sorted(clash))}, which is a column of its own; rename it."
+        )
     rows = order.get_indexer(keys)
     for name, group in table.groupby("indicator", sort=False):
         cells = pd.Series([None] * len(order), dtype=table[column].dtype)
@@ -164,6 +169,11 @@ def merge(
     {'unmatched': 1, 'unused': 0}
     """
     keys = [on] if isinstance(on, str) else list(on)
+    for side, given in (("table", table), ("other", other)):
+        if not isinstance(given, pd.DataFrame | pd.Series):
+            raise IndicatorError(f"`{side}` must be a DataFrame; got {type(given).__name__}.")
+    if how not in ("left", "inner"):
+        raise IndicatorError(f"`how` must be 'left' or 'inner'; got {how!r}.")
     attrs = copy.deepcopy(dict(table.attrs))
     right = other.reset_index() if set(other.index.names) & set(keys) else other.reset_index(drop=True)
     for side, frame in (("table", table), ("other", right)):
@@ -181,17 +191,23 @@ def merge(
         )
     # Copies without geometry or attrs: a GeoDataFrame on the right must not decide the type of the result.
     right = pd.DataFrame({name: right[name] for name in [*keys, *chosen]})
+    if "region" in keys:
+        right["region"] = right["region"].astype("str")
+    if "time" in keys:
+        right["time"] = dates_of(right["time"])
     twice = right.duplicated(keys)
     if twice.any():
         raise IndicatorError(
             f"`other` has {int(twice.sum())} row(s) with a key that came before, first "
             f"{right.loc[twice, keys].iloc[0].tolist()} in {keys}. Keep one row each, or add a key to `on`."
         )
-    if "region" in keys:
-        right["region"] = right["region"].astype("str")
     left = table.copy()
     left.attrs = {}
-    joined = left.merge(right, on=keys, how="left", indicator="_found", validate="m:1")
+    try:
+        joined = left.merge(right, on=keys, how="left", indicator="_found", validate="m:1")
+    except ValueError as error:
+        kinds = {key: (str(left[key].dtype), str(right[key].dtype)) for key in keys}
+        raise IndicatorError(f"The keys cannot be compared ({kinds} in `table` and `other`); convert one.") from error
     found = joined.pop("_found") == "both"
     n_lost = int((~found).sum())
     used = right.merge(left[keys].drop_duplicates(), on=keys, how="inner")
@@ -204,7 +220,5 @@ def merge(
                 DroppedRowsWarning,
                 stacklevel=2,
             )
-    elif how != "left":
-        raise IndicatorError(f"`how` must be 'left' or 'inner'; got {how!r}.")
     joined.attrs = {**attrs, "merge": {"unmatched": n_lost, "unused": len(right) - len(used)}}
     return joined

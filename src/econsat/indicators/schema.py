@@ -11,7 +11,7 @@ import pandas as pd
 
 from econsat.errors import IndicatorError
 
-__all__ = ["ATTRS", "COLUMNS", "FLOATS", "KEYS", "shorten", "validate"]
+__all__ = ["ATTRS", "COLUMNS", "FLOATS", "KEYS", "dates_of", "shorten", "validate"]
 
 #: Columns of the table, in order.
 COLUMNS = ("region", "time", "indicator", "value", "lower", "upper", "unit", "n_obs", "coverage", "reason")
@@ -72,7 +72,7 @@ def validate(frame: pd.DataFrame) -> pd.DataFrame:
         if name in _TEXTS:
             out[name] = _text(raw[name], name)
         elif name == "time":
-            out[name] = _time(raw[name])
+            out[name] = dates_of(raw[name])
         elif name == "n_obs":
             out[name] = _count(raw[name])
         elif name == "reason":
@@ -99,7 +99,8 @@ def _text(raw: pd.Series, name: str) -> pd.Series:
     return raw.astype("str")
 
 
-def _time(raw: pd.Series) -> pd.Series:
+def dates_of(raw: pd.Series) -> pd.Series:
+    """Return a column of dates without a time zone (UTC), or say which cell is none."""
     numeric = pd.api.types.is_numeric_dtype(raw) and not raw.isna().all()
     if numeric:
         raise IndicatorError(

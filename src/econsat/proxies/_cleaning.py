@@ -8,7 +8,7 @@ import xarray as xr
 
 from econsat.errors import ParameterError
 from econsat.proxies._background import background
-from econsat.proxies._layer import pick, plain_numbers, put_back, same_grid
+from econsat.proxies._layer import is_number, pick, plain_numbers, put_back, same_grid
 from econsat.proxies._measure import brightness_above
 
 __all__ = ["mask", "remove_background"]
@@ -131,6 +131,12 @@ def remove_background(
         if floor != "background":
             raise ParameterError(f"`floor` must be a number, a DataArray or 'background'; got {floor!r}.")
         level = background(layer)["level"]
+    elif isinstance(floor, xr.DataArray):
+        same_grid(layer, floor, "floor")
+        if not bool(floor.notnull().all()):
+            raise ParameterError("`floor` has missing values; nothing can be told from them about a pixel.")
+    elif not is_number(floor):
+        raise ParameterError(f"`floor` must be a finite number, a DataArray or 'background'; got {floor!r}.")
     if how == "zero":
         changed = brightness_above.value(layer, level)
     elif how == "missing":

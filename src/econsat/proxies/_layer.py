@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import xarray as xr
 
 from econsat.errors import ParameterError
 
-__all__ = ["pick", "plain_numbers", "put_back", "record", "same_grid", "units_of"]
+__all__ = ["is_number", "pick", "plain_numbers", "put_back", "record", "same_grid", "units_of"]
 
 
 def pick(cube: xr.DataArray | xr.Dataset, variable: str | None) -> xr.DataArray:
@@ -71,6 +72,11 @@ def record(attrs: Any, step: dict[str, Any]) -> dict[Any, Any]:
     provenance["steps"] = [*provenance.get("steps", []), step]
     out["provenance"] = provenance
     return out
+
+
+def is_number(value: Any) -> bool:
+    """Whether an argument is one finite real number (and no bool)."""
+    return isinstance(value, Real) and not isinstance(value, bool | np.bool_) and bool(np.isfinite(float(value)))
 
 
 def units_of(layer: xr.DataArray) -> str:

@@ -11,6 +11,7 @@ import xarray as xr
 
 from econsat import indicators
 from econsat.errors import IndicatorError
+from econsat.indicators.schema import shorten
 from econsat.proxies._layer import pick, record
 from econsat.zonal import aggregate
 
@@ -164,8 +165,12 @@ def lights_per_head(lights: pd.DataFrame, people: pd.DataFrame, *, name: str = "
     notes = list(copy.deepcopy(lights.attrs.get("notes", [])))
     if known_people:
         notes.append("The population counts as known: the interval is that of the lights alone.")
-    if once and people["time"].notna().any() and lights["time"].nunique() > 1:
-        notes.append("One population a region stands for all times.")
+    if once:
+        then = lights["region"].map(people.set_index("region")["time"])
+        other = then.notna() & (then != lights["time"])
+        if other.any():
+            dates = sorted(then[other].dt.strftime("%Y-%m-%d").unique())
+            notes.append(f"One population a region stands for all times: that of {shorten(dates)}.")
     out.attrs["notes"] = notes
     return out
 

@@ -42,7 +42,7 @@ from econsat.errors import ParameterError
 from econsat.proxies import _measure
 from econsat.proxies._background import background
 from econsat.proxies._cleaning import mask, remove_background
-from econsat.proxies._layer import pick, plain_numbers, record, same_grid, units_of
+from econsat.proxies._layer import is_number, pick, plain_numbers, record, same_grid, units_of
 from econsat.proxies._per_head import lights_per_head, population
 
 if TYPE_CHECKING:
@@ -170,8 +170,9 @@ def sum_of_lights(
         scale_missing=scale_missing,
     )
     if floor is not None and how == "zero":
-        # what is left is at or above the floor, so no sum of it is negative
-        stats["lower"] = stats["lower"].clip(min=min(0.0, float(np.nanmin(np.asarray(level)))))
+        # what is left is at or above the floor, so no sum of it is negative unless the floor is
+        lower = stats["lower"]
+        stats["lower"] = lower.where((lower >= 0) | (level < 0) | lower.isnull(), 0.0)
     step = {
         "step": "sum_of_lights",
         "floor": None if floor is None else plain_numbers(level),
@@ -249,6 +250,8 @@ def lit_area(
       region  value unit
     0   west   10.0  km2
     """
+    if not is_number(threshold):
+        raise ParameterError(f"`threshold` must be a finite number in the cube's units; got {threshold!r}.")
     layer = pick(cube, variable)
     units_of(layer)
     found = _noise(layer, noise)
@@ -292,7 +295,7 @@ def _noise(layer: xr.DataArray, noise: xr.Dataset | float | None) -> xr.Dataset:
             raise ParameterError(f"`noise` must be what `background` returns; it lacks {lacking}.")
         same_grid(layer, noise["sigma"], "noise")
         return noise
-    if isinstance(noise, bool) or not np.isfinite(noise) or noise < 0:
+    if not is_number(noise) or noise < 0:
         raise ParameterError(f"`noise` is a standard deviation from 0 up, or a result of `background`; got {noise!r}.")
     return xr.Dataset(
         {"level": np.nan, "sigma": float(noise), "inflation": ("radius", [1.0] * len(_measure.RADII))},
@@ -305,9 +308,9 @@ def _level(layer: xr.DataArray, floor: Any, error: float | None, found: xr.Datas
     """Return the level of the rule and the half-width of its own interval."""
     from scipy.stats import norm
 
-    if not 0 < interval < 1:
+    if not is_number(interval) or not 0 < interval < 1:
         raise ParameterError(f"`interval` is a level between 0 and 1, such as 0.95; got {interval!r}.")
-    if error is not None and not error >= 0:
+    if error is not None and (not is_number(error) or error < 0):
         raise ParameterError(f"The half-width of the floor's interval must be 0 or more; got {error!r}.")
     if floor is None:
         return 0.0, 0.0
@@ -318,7 +321,7 @@ def _level(layer: xr.DataArray, floor: Any, error: float | None, found: xr.Datas
             found = background(layer)
         half = float(norm.ppf(0.5 + interval / 2)) * found["level_error"]
         return found["level"], half if error is None else error
-    if isinstance(floor, bool) or not np.isfinite(floor):
+    if not is_number(floor):
         raise ParameterError(f"A floor or threshold must be a finite number in the cube's units; got {floor!r}.")
     return float(floor), THRESHOLD_ERROR * abs(float(floor)) if error is None else float(error)
 
@@ -328,7 +331,7 @@ def _notes(
 ) -> list[str]:
     value = stats["value"]
     notes = []
-    if floor is not None:
+    if floor is not None and bool((value > 0).any()):
         what = "floor" if how == "zero" else "background taken off"
         low, high = (_median(stats[part] / value.where(value > 0)) for part in ("level_down", "level_up"))
         at, by = np.nanmean(np.asarray(level, dtype=float)), np.nanmean(np.asarray(error, dtype=float))
