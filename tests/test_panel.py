@@ -242,7 +242,11 @@ class TestRefusals:
             ({"time": None}, r"`effects` asks for 'time', but `time` is None: pass it, or effects=\('unit',\)"),
             ({"small_sample": "stata"}, r"`small_sample` must be"),
             ({"interval": 95}, r"`interval` is a level"),
+            ({"interval": "0.95"}, r"`interval` is a level"),
             ({"cluster": True}, r"`cluster` is the name of a column"),
+            ({"cluster": ""}, r"`cluster` names ''"),
+            ({"x": ["x"]}, r"`x` must be the name of a column"),
+            ({"time": "unit"}, r"`unit` and `time` are both 'unit'"),
             ({"logs": ["share"]}, r"`logs` names \['share'\]"),
         ],
     )
@@ -327,6 +331,30 @@ class TestCorrelation:
         frame = pd.DataFrame({"x": [0.0, 1.0, 2.0, 3.0], "y": [0.0, 2.0, 4.0, 6.0]})
         row = panel.correlation(frame, x="x", y="y", logs=False).loc["all"]
         assert row[["r", "lower", "upper"]].tolist() == [1.0, 1.0, 1.0]
+
+    @pytest.mark.parametrize("scale", [1e200, 1e-200])
+    def test_very_large_and_very_small_numbers(self, scale: float) -> None:
+        x, y = np.array([1.0, 2.0, 3.0, 5.0]), np.array([1.0, 2.0, 3.0, 4.0])
+        row = panel.correlation(pd.DataFrame({"x": x * scale, "y": y}), x="x", y="y", logs=False).loc["all"]
+        assert row["r"] == pytest.approx(np.corrcoef(x, y)[0, 1])
+
+    def test_groups_of_any_kind(self) -> None:
+        frame = pd.DataFrame({"x": [1.0, 2, 4, 8, 3, 1, 2, 9], "y": [3.0, 2, 8, 4, 1, 2, 4, 8]})
+        mixed = panel.correlation(frame.assign(g=["a", 1] * 4), x="x", y="y", by="g")
+        pairs = panel.correlation(frame.assign(g=[("a", 1), ("b", 1)] * 4), x="x", y="y", by="g")
+        assert set(mixed.index) == {"a", 1}
+        assert pairs.index.tolist() == [("a", 1), ("b", 1)]
+        assert mixed.loc["a", "r"] == pairs["r"].iloc[0]
+        assert mixed["n"].tolist() == [4, 4]
+
+    def test_a_table_without_rows_has_a_reason(self) -> None:
+        row = panel.correlation(pd.DataFrame({"x": [], "y": []}, dtype=float), x="x", y="y").loc["all"]
+        assert np.isnan(row["r"])
+        assert row["reason"] == "only 0 rows"
+
+    def test_a_table_is_asked_for(self) -> None:
+        with pytest.raises(ModelError, match="`frame` must be a DataFrame"):
+            panel.correlation({"x": [1.0], "y": [2.0]}, x="x", y="y")  # type: ignore[arg-type]
 
     def test_unknown_column(self, frame: pd.DataFrame) -> None:
         with pytest.raises(ModelError, match=r"`by` names 'units', .*; close: unit"):

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from econsat.errors import DroppedRowsWarning, ModelError
-from econsat.models._design import known_columns, numbers_of
+from econsat.errors import DroppedRowsWarning
+from econsat.models._design import check_interval, known_columns, numbers_of
 
 __all__ = ["correlation"]
 
@@ -73,23 +73,30 @@ def correlation(
     known_columns(frame, [y], "y")
     if by is not None:
         known_columns(frame, [by], "by")
-    if not 0 < interval < 1:
-        raise ModelError(f"`interval` is a level between 0 and 1, such as 0.95; got {interval!r}.")
+    check_interval(interval)
     numbers = pd.DataFrame({"x": numbers_of(frame, x), "y": numbers_of(frame, y)})
     group = pd.Series("all", index=numbers.index) if by is None else frame[by].reset_index(drop=True)
     known = numbers.notna().all(axis=1)
     positive = ~(numbers <= 0).any(axis=1) if logs else known | True
     used = known & positive & group.notna()
+    # by number, because names may be of any kind; names of mixed kinds have no order but that of the rows
+    try:
+        number, names = pd.factorize(group, sort=True)
+    except TypeError:
+        number, names = pd.factorize(group)
+    if by is None:
+        number, names = np.zeros(len(group), dtype=int), pd.Index(["all"])
     table = pd.DataFrame(
-        {
-            name: _correlate(numbers[used & (group == name)], logs=logs, interval=interval)
+        [
+            _correlate(numbers[used & (number == i)], logs=logs, interval=interval)
             | {
-                "missing": int((~known & (group == name)).sum()),
-                "non_positive": int((known & ~positive & (group == name)).sum()),
+                "missing": int((~known & (number == i)).sum()),
+                "non_positive": int((known & ~positive & (number == i)).sum()),
             }
-            for name in sorted(group.dropna().unique())
-        }
-    ).T
+            for i in range(len(names))
+        ],
+        index=pd.Index(np.asarray(names), tupleize_cols=False),
+    )
     order = {"r": "float64", "lower": "float64", "upper": "float64", "n": "int64"}
     order |= {"missing": "int64", "non_positive": "int64", "reason": "str"}
     table = table.reindex(columns=list(order)).astype(order).rename_axis(by if by is not None else "group")
@@ -127,10 +134,12 @@ def _correlate(rows: pd.DataFrame, *, logs: bool, interval: float) -> dict[str, 
     values = np.log(values) if logs else values
     if n < 3:
         return out | {"reason": f"only {n} rows"}
-    centred = values - values.mean(axis=0)
-    size = np.sqrt((centred**2).sum(axis=0))
     if (np.ptp(values, axis=0) == 0).any():
         return out | {"reason": "a column does not vary"}
+    # in units of their greatest deviation, the squares of no finite numbers overflow or vanish
+    centred = values - (values / n).sum(axis=0)
+    centred = centred / np.abs(centred).max(axis=0)
+    size = np.sqrt((centred**2).sum(axis=0))
     r = float(np.clip((centred[:, 0] * centred[:, 1]).sum() / size.prod(), -1.0, 1.0))
     if n < 4:
         return out | {"r": r, "reason": "no interval from 3 rows"}

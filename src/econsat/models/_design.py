@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
@@ -54,7 +55,7 @@ def read_design(
     wanted = _effects(effects, keys)
     if cluster is not None and cluster is not False and not isinstance(cluster, str):
         raise ModelError(f"`cluster` is the name of a column, None or False; got {cluster!r}.")
-    clustered_by = unit if cluster is None else cluster or None
+    clustered_by = unit if cluster is None else None if cluster is False else cluster
     if clustered_by is not None:
         keys["cluster"] = clustered_by
     controls = _names(controls)
@@ -67,6 +68,8 @@ def read_design(
     ]
     for argument, names in asked:
         known_columns(frame, names, argument)
+    if unit is not None and unit == time:
+        raise ModelError(f"`unit` and `time` are both {unit!r}; an observation has one of each.")
     if len({y, *terms}) != len(terms) + 1:
         raise ModelError(f"`y`, `x` and `controls` must be different columns; got {[y, *terms]}.")
     logged = ((y, x) if logs else ()) if isinstance(logs, bool) else _names(logs)
@@ -93,9 +96,18 @@ def _effects(effects: Sequence[str] | str | None, keys: Mapping[str, str]) -> tu
     return tuple(dict.fromkeys(wanted))
 
 
+def check_interval(interval: float) -> None:
+    if isinstance(interval, bool) or not isinstance(interval, Real) or not 0 < interval < 1:
+        raise ModelError(f"`interval` is a level between 0 and 1, such as 0.95; got {interval!r}.")
+
+
 def known_columns(frame: pd.DataFrame, names: Sequence[str], argument: str) -> None:
+    if not isinstance(frame, pd.DataFrame):
+        raise ModelError(f"`frame` must be a DataFrame with one row an observation; got {type(frame).__name__}.")
     columns = [str(name) for name in frame.columns]
     for name in names:
+        if not isinstance(name, Hashable):
+            raise ModelError(f"`{argument}` must be the name of a column; got {name!r}.")
         if name not in frame.columns:
             close = difflib.get_close_matches(str(name), columns, n=3)
             hint = f"; close: {', '.join(close)}" if close else f"; it has {', '.join(columns[:12])}"

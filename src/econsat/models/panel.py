@@ -11,7 +11,16 @@ import pandas as pd
 
 from econsat.errors import DroppedRowsWarning, FewClustersWarning, ModelError
 from econsat.models._correlation import correlation
-from econsat.models._design import EFFECTS, K_FIXEF, Design, check_rows, labels, read_design, usable_rows
+from econsat.models._design import (
+    EFFECTS,
+    K_FIXEF,
+    Design,
+    check_interval,
+    check_rows,
+    labels,
+    read_design,
+    usable_rows,
+)
 
 __all__ = ["correlation", "elasticity"]
 
@@ -125,8 +134,7 @@ def elasticity(
     """
     if small_sample not in K_FIXEF:
         raise ModelError(f"`small_sample` must be 'xtreg' or 'areg'; got {small_sample!r}.")
-    if not 0 < interval < 1:
-        raise ModelError(f"`interval` is a level between 0 and 1, such as 0.95; got {interval!r}.")
+    check_interval(interval)
     design = read_design(
         frame, y=y, x=x, unit=unit, time=time, effects=effects, cluster=cluster, logs=logs, controls=controls
     )
