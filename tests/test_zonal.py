@@ -376,6 +376,46 @@ def test_an_infinite_pixel_has_no_spread_in_any_chunks():
         assert np.isnan(found["std"].item())
 
 
+def world():
+    return raster(west=-180, north=90, dx=1, dy=1, ny=180, nx=360, holes=0)
+
+
+@pytest.mark.parametrize(
+    ("crs", "shape"),
+    [
+        ("+proj=cea +lon_0=150", shapely.box(2e6, -1e6, 4e6, 1e6)),
+        ("+proj=cea +lon_0=150", shapely.box(2e6, -1e6, 4e6, 1e6).difference(shapely.box(35e5, 0, 37e5, 5e5))),
+        ("+proj=cea +lon_0=150", shapely.union(shapely.box(2e6, -1e6, 4e6, 1e6), shapely.box(5e6, 0, 6e6, 1e6))),
+        ("+proj=laea +lat_0=-17 +lon_0=-179", shapely.box(-1e6, -1e6, 1e6, 1e6)),
+    ],
+    ids=["box", "hole", "parts", "oblique"],
+)
+def test_projected_regions_across_the_antimeridian_keep_their_area(crs: str, shape: object):
+    crs = f"{crs} +R={1000 * zonal.EARTH_RADIUS_KM} +units=m"
+    found = zonal.aggregate(world(), frame_of(shape, crs=crs), stats=("area", "coverage"))
+    assert found["area"].item() == pytest.approx(shapely.area(shape) / 1e6, rel=2e-3)
+    assert found["coverage"].item() == pytest.approx(1.0)
+
+
+def test_a_region_of_more_than_half_a_turn_is_not_turned_inside_out():
+    for west, east in ((-170, 170), (-180, 180), (-100, 100), (10, 200)):
+        found = zonal.aggregate(world(), frame_of(shapely.box(west, -10, east, 20), crs="EPSG:4269"), stats="count")
+        assert found["count"].item() == pytest.approx((east - west) * 30, rel=1e-6)
+
+
+def test_a_region_about_a_pole_is_refused_by_name():
+    with pytest.raises(RegionError, match=r"Region 0 .* holds a pole"):
+        zonal.aggregate(world(), frame_of(shapely.box(-1e6, -1e6, 1e6, 1e6), crs="EPSG:3031"))
+
+
+def test_notes_and_provenance_of_one_layer_travel():
+    da = small().assign_attrs(provenance={"items": ["i"]}, time_note="not a date", units="1", other=3)
+    attrs = zonal.aggregate(da, frame_of(shapely.box(0, 0, 1, 1))).attrs
+    assert attrs["provenance"] == {"items": ["i"]}
+    assert attrs["time_note"] == "not a date"
+    assert "units" not in attrs
+
+
 def test_regions_two_turns_away_are_met():
     """A grid of 0..360 and a region counted down from -360 are the same ground."""
     da = raster(west=340.0, nx=30, dx=0.5, holes=0)

@@ -237,7 +237,9 @@ def aggregate(
         for stat, values in _one_layer(layer.transpose(..., y_dim, x_dim), held, plan, threads).items():
             out[prefix + stat] = values
     result = xr.Dataset(out)
-    result.attrs = {k: v for k, v in cube.attrs.items() if isinstance(cube, xr.Dataset) or k == "provenance"}
+    # the other attrs of one layer (units, names) are not those of its statistics
+    kept = cube.attrs if isinstance(cube, xr.Dataset) else ("provenance", "time_note")
+    result.attrs = {k: v for k, v in cube.attrs.items() if k in kept}
     result.attrs["zonal"] = "econsat.zonal, exact coverage"
     return result
 

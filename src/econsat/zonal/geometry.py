@@ -155,10 +155,17 @@ def _reprojected(shapes: NDArray[Any], regions: Any, grid: Grid) -> NDArray[Any]
     for i, shape in enumerate(shapes):
         dense = _densified(shape, forward, grid)
         moved = None if dense is None else shapely.transform(dense, forward)
+        if moved is not None and grid.is_geographic:
+            moved = _unwrapped(moved, _turn(grid))
         if moved is None or not np.isfinite(shapely.get_coordinates(moved)).all():
+            why = (
+                "it holds a pole, or touches one. Give it in longitude and latitude, or load the scenes in its CRS."
+                if grid.is_geographic
+                else "part of it lies outside the area that projection is made for. Clip it, or load the scenes with "
+                "crs='EPSG:4326'."
+            )
             raise RegionError(
-                f"Region {regions.index[i]!r} cannot be expressed in the grid's CRS ({grid.crs.name}): part of it lies "
-                "outside the area that projection is made for. Clip it, or load the scenes with crs='EPSG:4326'."
+                f"Region {regions.index[i]!r} cannot be expressed in the grid's CRS ({grid.crs.name}): {why}"
             )
         out[i] = moved
     return _made_valid(out)
@@ -171,7 +178,11 @@ def _densified(shape: Any, forward: Any, grid: Grid) -> Any:
         xy, ring = shapely.get_coordinates(shape), _ring_numbers(shape)
         inner = ring[1:] == ring[:-1]
         a, b = xy[:-1][inner], xy[1:][inner]
-        bend = np.abs(forward((a + b) / 2) - (forward(a) + forward(b)) / 2) / scale
+        start, middle, end = forward(a), forward((a + b) / 2), forward(b)
+        if grid.is_geographic:
+            # an edge across the antimeridian is short, not a turn long
+            middle, end = _near(middle, start, _turn(grid)), _near(end, start, _turn(grid))
+        bend = np.abs(middle - (start + end) / 2) / scale
         if not np.isfinite(bend).all():
             return None
         worst = float(bend.max(initial=0.0))
@@ -184,6 +195,33 @@ def _densified(shape: Any, forward: Any, grid: Grid) -> Any:
             return None
         shape = shapely.segmentize(shape, step)
     return None
+
+
+def _near(xy: NDArray[np.float64], to: NDArray[np.float64], turn: float) -> NDArray[np.float64]:
+    """Return longitudes and latitudes with the longitudes moved by whole turns to within half a turn of `to`."""
+    out = xy.copy()
+    out[:, 0] += turn * np.round((to[:, 0] - xy[:, 0]) / turn)
+    return out
+
+
+def _unwrapped(shape: Any, turn: float) -> Any:
+    """Make rings that jump at the antimeridian run on beyond it; None where a ring goes round a pole."""
+    parts = []
+    for part in shapely.get_parts(shape):
+        rings: list[NDArray[np.float64]] = []
+        for ring in shapely.get_rings(part):
+            xy = shapely.get_coordinates(ring)
+            jumps = -turn * np.round(np.diff(xy[:, 0]) / turn)
+            if jumps.sum() != 0:
+                return None
+            xy[1:, 0] += np.cumsum(jumps)
+            if rings:
+                # a hole lies in the same turn as its shell
+                low, high = rings[0][:, 0].min(), rings[0][:, 0].max()
+                xy[:, 0] += turn * np.round(((low + high) - (xy[:, 0].min() + xy[:, 0].max())) / (2 * turn))
+            rings.append(xy)
+        parts.append(shapely.Polygon(rings[0], rings[1:]))
+    return parts[0] if len(parts) == 1 else shapely.MultiPolygon(parts)
 
 
 def _ring_numbers(shape: Any) -> NDArray[np.int64]:
