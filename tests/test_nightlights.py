@@ -368,6 +368,13 @@ class TestSumOfLights:
         with pytest.raises(ParameterError, match=message):
             self.table(**options)
 
+    @pytest.mark.parametrize("looks", ["looks", np.ones((2, 2))])
+    def test_looks_are_an_array_with_a_grid(self, looks: Any) -> None:
+        with pytest.raises(ParameterError, match="`looks` must be an xarray DataArray"):
+            self.table(looks=looks)
+        with pytest.raises(ParameterError, match="`valid` must be an xarray DataArray"):
+            nightlights.mask(self.cube, valid=np.ones((2, 2)))  # type: ignore[arg-type]
+
     def test_a_background_below_zero_bounds_no_sum(self) -> None:
         """Dark pixels of monthly composites lie about a level just below zero, and so do sums over dark regions."""
         rng = np.random.default_rng(5)

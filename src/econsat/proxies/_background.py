@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from econsat.errors import ParameterError
-from econsat.proxies._layer import pick, units_of
+from econsat.proxies._layer import is_number, pick, units_of
 from econsat.zonal.grid import spatial_dims
 
 if TYPE_CHECKING:
@@ -89,8 +89,8 @@ def background(
     layer = pick(cube, variable)
     units = units_of(layer)
     x_dim, y_dim = spatial_dims(layer)
-    if max_pixels < 1024:
-        raise ParameterError(f"`max_pixels` must be at least 1024 to tell noise from lights; got {max_pixels}.")
+    if not is_number(max_pixels) or max_pixels < 1024:
+        raise ParameterError(f"`max_pixels` must be at least 1024 to tell noise from lights; got {max_pixels!r}.")
     layer = layer.transpose(..., y_dim, x_dim)
     lead = layer.dims[:-2]
     shape = layer.shape[:-2]

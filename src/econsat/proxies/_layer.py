@@ -92,6 +92,8 @@ def units_of(layer: xr.DataArray) -> str:
 
 def same_grid(layer: xr.DataArray, other: xr.DataArray, name: str) -> None:
     """Refuse another array that does not lie on the layer's grid."""
+    if not isinstance(other, xr.DataArray):
+        raise ParameterError(f"`{name}` must be an xarray DataArray on the cube's grid; got {type(other).__name__}.")
     strange = [dim for dim in other.dims if dim not in layer.dims]
     wrong = {dim: (other.sizes[dim], layer.sizes[dim]) for dim in other.dims if dim in layer.dims}
     wrong = {dim: sizes for dim, sizes in wrong.items() if sizes[0] != sizes[1]}
