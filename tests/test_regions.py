@@ -428,3 +428,48 @@ def test_the_country_codes_agree_with_the_port_codes() -> None:
     known = table[table["iso3"].isin(names.index)].drop_duplicates("iso3")
     agree = [names[row["iso3"]].split()[0][:4] == row["country"].lower()[:4] for _, row in known.iterrows()]
     assert np.mean(agree) > 0.9
+
+
+def test_points_beyond_180_are_brought_back_and_not_lost() -> None:
+    assert regions.read(shapely.Point(190, 5)).total_bounds.tolist() == [-170.0, 5.0, -170.0, 5.0]
+    both = regions.read(shapely.MultiPoint([(190, 5), (180, 1), (0, 0)])).geometry.iloc[0]
+    assert sorted(point.x for point in both.geoms) == [-170.0, 0.0, 180.0]
+    mixed = regions.read(shapely.GeometryCollection([shapely.Point(190, 5), shapely.box(170, 0, 185, 1)]))
+    assert mixed.geometry.iloc[0].intersects(shapely.Point(-170, 5))
+    assert mixed.geometry.iloc[0].area == pytest.approx(15.0)
+
+
+TRIANGLE = {"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 0]]]}
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ({"type": "FeatureCollection", "features": 5}, "features"),
+        ({**TRIANGLE, "crs": {"type": "name", "properties": {"name": "nonsense"}}}, "no CRS"),
+        ({**TRIANGLE, "crs": {"type": "name", "properties": "x"}}, "no CRS"),
+        ({**TRIANGLE, "crs": {"type": "link", "properties": {"href": "x"}}}, "no CRS"),
+        ("[" * 100_000, "too deeply"),
+        (shapely.Point(float("nan"), 2), "finite"),
+        (shapely.Polygon([(0, 0), (float("inf"), 0), (1, 1)]), "finite"),
+    ],
+)
+def test_broken_geojson_and_numbers_are_clear_errors(source: Any, says: str) -> None:
+    with pytest.raises(RegionError, match=says):
+        regions.read(source)
+
+
+def test_only_the_active_geometry_counts() -> None:
+    frame = gpd.GeoDataFrame(geometry=[shapely.box(0, 0, 1, 1)], crs=4326).rename_geometry("shape")
+    frame["geometry"] = ["x"]
+    assert regions.read(frame).geometry.iloc[0].area == 1.0
+
+
+def test_arguments_that_cannot_be_listed_are_errors() -> None:
+    with pytest.raises(RegionError, match="`codes` is 5"):
+        regions.countries(5)  # type: ignore[arg-type]
+    with pytest.raises(RegionError, match="`country` is 5"):
+        regions.states(5)  # type: ignore[arg-type]
+    frame = gpd.GeoDataFrame({"a": [1]}, geometry=[shapely.box(0, 0, 1, 1)], crs=4326)
+    with pytest.raises(RegionError, match="not a column"):
+        regions.read(frame, index=["a"])  # type: ignore[arg-type]

@@ -59,10 +59,21 @@ def wrapped(geometry: BaseGeometry) -> BaseGeometry:
     west, _, east, _ = geometry.bounds
     if west >= -180.0 and east <= 180.0:
         return geometry
+    if geometry.geom_type == "GeometryCollection":
+        return shapely.GeometryCollection([wrapped(part) for part in shapely.get_parts(geometry)])
+    if shapely.get_dimensions(geometry) == 0:
+        return shapely.transform(geometry, _turned)
     parts: list[BaseGeometry] = []
     for turn in (-360.0, 0.0, 360.0):
         cut = shapely.intersection(geometry, shapely.box(-180.0 - turn, -90.0, 180.0 - turn, 90.0))
         moved = affinity.translate(cut, xoff=turn)
-        parts.extend(g for g in shapely.get_parts(moved) if not g.is_empty and g.geom_type != "Point")
+        parts.extend(g for g in shapely.get_parts(moved) if not g.is_empty)
     flat = [g for g in parts if shapely.get_dimensions(g) == shapely.get_dimensions(geometry)]
     return shapely.union_all(flat)
+
+
+def _turned(xy: np.ndarray) -> np.ndarray:
+    """Move points by whole turns into -180..180; those there already stay as they are."""
+    x = xy[:, 0]
+    away = np.abs(x) > 180.0
+    return np.column_stack([np.where(away, (x + 180.0) % 360.0 - 180.0, x), xy[:, 1]])

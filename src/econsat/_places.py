@@ -13,6 +13,7 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
+from pyproj.exceptions import CRSError
 from shapely.geometry.base import BaseGeometry
 
 from econsat._globe import wrapped
@@ -95,6 +96,8 @@ def _with_active_geometry(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
 def _parsed(text: str, where: str) -> Any:
     try:
         return json.loads(text)
+    except RecursionError:
+        raise RegionError(f"{where} nests too deeply to be GeoJSON") from None
     except json.JSONDecodeError as error:
         raise RegionError(
             f"{where} is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}"
@@ -104,7 +107,9 @@ def _parsed(text: str, where: str) -> Any:
 def _from_geojson(value: Any) -> gpd.GeoDataFrame:
     kind = value.get("type") if isinstance(value, Mapping) else None
     if kind == "FeatureCollection":
-        features = list(value.get("features") or [])
+        features = value.get("features") or []
+        if not isinstance(features, (list, tuple)):
+            raise RegionError(f"not GeoJSON: `features` is a {type(features).__name__}, not a list")
     elif kind == "Feature":
         features = [value]
     elif kind in _GEOMETRIES:
@@ -115,13 +120,21 @@ def _from_geojson(value: Any) -> gpd.GeoDataFrame:
         raise RegionError("the GeoJSON has no features")
     crs = "EPSG:4326"
     legacy = value.get("crs")
-    if isinstance(legacy, Mapping):
-        crs = str((legacy.get("properties") or {}).get("name", crs))
+    if legacy is not None:
+        named = legacy.get("properties") if isinstance(legacy, Mapping) else None
+        name = named.get("name") if isinstance(named, Mapping) else None
+        if name is None:
+            raise RegionError(
+                f"the GeoJSON's `crs` is {legacy!r:.200}, which names no CRS: leave it out for longitude and latitude"
+            )
+        crs = str(name)
     rows = [{**f, "properties": f.get("properties") or {}} for f in features if isinstance(f, Mapping)]
     if all(not row.get("geometry") for row in rows):
         raise RegionError(f"the GeoJSON has {len(rows)} feature(s) and no geometry in any of them")
     try:
         frame = gpd.GeoDataFrame.from_features(rows, crs=crs)
+    except CRSError as error:
+        raise RegionError(f"the GeoJSON's `crs` is {crs!r:.200}, which is no CRS: {error}") from error
     except (
         AttributeError,
         IndexError,
@@ -173,7 +186,7 @@ def _from_file(path: Path, *, layer: str | None) -> gpd.GeoDataFrame:
 
 def _ids(frame: gpd.GeoDataFrame, index: Hashable | None) -> pd.Index:
     if index is not None:
-        if index not in frame.columns:
+        if not isinstance(index, Hashable) or index not in frame.columns:
             columns = ", ".join(str(c) for c in frame.columns)
             raise RegionError(f"`index` names {index!r}, which is not a column: {columns}")
         values = frame[index]
@@ -205,13 +218,19 @@ def tidy(frame: gpd.GeoDataFrame, *, index: Hashable | None) -> gpd.GeoDataFrame
     out.index = ids
     out = out.drop(columns=[c for c in ("region",) if c in out.columns])
     if out.geometry.name != "geometry":
-        out = out.rename_geometry("geometry")
+        # Only the active geometry is the region; a column that has its name by chance gives way.
+        out = out.drop(columns=[c for c in ("geometry",) if c in out.columns]).rename_geometry("geometry")
     missing = out.geometry.isna() | out.geometry.is_empty
     if missing.any():
         some = ", ".join(ids[missing][:5])
         raise RegionError(
             f"{int(missing.sum())} of {len(out)} regions have no geometry ({some}): drop these rows first"
         )
+    coordinates, owner = shapely.get_coordinates(out.geometry.to_numpy(), return_index=True)
+    unreal = np.unique(owner[~np.isfinite(coordinates).all(axis=1)])
+    if unreal.size:
+        some = ", ".join(ids[unreal][:5])
+        raise RegionError(f"{unreal.size} of {len(out)} regions have coordinates that are not finite numbers ({some})")
     if out.crs is None:
         raise MissingCRSError(
             "the regions have no coordinate reference system: set it with set_crs(), for instance "

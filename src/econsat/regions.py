@@ -69,6 +69,14 @@ def _code(wanted: object) -> str:
     )
 
 
+def _listed(value: object, *, argument: str) -> list[Any]:
+    if isinstance(value, str):
+        return [value]
+    if not isinstance(value, Iterable):
+        raise RegionError(f"`{argument}` is {value!r}: pass an ISO code or a name, or several of them")
+    return list(value)
+
+
 def countries(codes: str | Iterable[str] | None = None) -> gpd.GeoDataFrame:
     """Return country outlines (Natural Earth, 1:110 million), one row a country.
 
@@ -101,7 +109,7 @@ def countries(codes: str | Iterable[str] | None = None) -> gpd.GeoDataFrame:
     table = _bundled.countries()
     if codes is None:
         return table.copy()
-    wanted = [codes] if isinstance(codes, str) else list(codes)
+    wanted = _listed(codes, argument="codes")
     if not wanted:
         raise RegionError("no country was asked for: `codes` is empty; None means all")
     found = [_code(code) for code in wanted]
@@ -154,7 +162,7 @@ def states(country: str | Iterable[str] | None = None) -> gpd.GeoDataFrame:
     frame = _bundled.states()
     if country is None:
         return frame.copy()
-    wanted = [country] if isinstance(country, str) else list(country)
+    wanted = _listed(country, argument="country")
     have = sorted(frame["iso3"].unique())
     listing = f"with GDP: {', '.join(states_with_gdp())}; without: " + ", ".join(
         code for code in have if code not in states_with_gdp()
