@@ -575,3 +575,170 @@ def test_the_ends_of_a_period_count() -> None:
     assert _period.to_text(january) == "2020-01-01T00:00:00Z/2020-01-31T23:59:59.999999Z"
     assert _period.item_interval({"datetime": "nonsense"}) is None
     assert _period.item_interval({"datetime": None}) is None
+
+
+# what others write ----------------------------------------------------------------------------------------------------
+
+
+def written(folder: Path, kind: pystac.CatalogType) -> Path:
+    """Save a catalog by pystac itself: nested, names with spaces and accents, an item outside every collection."""
+    extent = pystac.Extent(
+        pystac.SpatialExtent([[-180, -90, 180, 90]]), pystac.TemporalExtent([[datetime(2020, 1, 1, tzinfo=UTC), None]])
+    )
+    root, middle = pystac.Catalog("root é", "a root"), pystac.Catalog("middle one", "a catalog")
+    collection = pystac.Collection("côl 1", "a collection", extent)
+    root.add_child(middle)
+    middle.add_child(collection)
+    root.add_child(pystac.Collection("empty", "without items", extent))
+    for owner, name in ((collection, "i 1 ü"), (root, "loose")):
+        geometry = shapely.geometry.mapping(shapely.box(0, 0, 1, 1))
+        item = pystac.Item(name, geometry, [0, 0, 1, 1], datetime(2020, 5, 1, tzinfo=UTC), {})
+        item.add_asset("data", pystac.Asset("./a dätum.tif"))
+        owner.add_item(item)
+    root.normalize_and_save(str(folder), kind)
+    return folder
+
+
+@pytest.mark.parametrize("kind", list(pystac.CatalogType))
+def test_catalogs_that_pystac_wrote_are_read_in_every_layout(tmp_path: Path, kind: pystac.CatalogType) -> None:
+    folder = written(tmp_path / "a folder ü", kind)
+    for source in (folder, folder / "catalog.json", folder.as_uri(), (folder / "catalog.json").as_uri()):
+        items = econsat.open_catalog(str(source)).search()
+        assert [(item.id, item.collection_id) for item in items] == [("loose", None), ("i 1 ü", "côl 1")]
+    assert all(Path(item.assets["data"].href).name == "a dätum.tif" for item in items)
+    collection = next(folder.rglob("côl 1"))
+    assert ids(econsat.open_catalog(collection).search()) == ["i 1 ü"]
+
+
+SCENE: dict[str, Any] = {
+    "type": "Feature",
+    "stac_version": "1.0.0",
+    "id": "a",
+    "geometry": {"type": "Point", "coordinates": [1, 1]},
+    "bbox": [1, 1, 1, 1],
+    "properties": {"datetime": "2020-01-01T00:00:00Z"},
+    "links": [],
+    "assets": {},
+}
+SHELF: dict[str, Any] = {
+    "type": "Collection",
+    "stac_version": "1.0.0",
+    "id": "c",
+    "description": "d",
+    "license": "other",
+    "extent": {"spatial": {"bbox": [[-180, -90, 180, 90]]}, "temporal": {"interval": [["2020-01-01T00:00:00Z", None]]}},
+    "links": [{"rel": "item", "href": "item.json"}],
+}
+
+
+def shelf(folder: Path, *, item: dict[str, Any] | None = None, collection: dict[str, Any] | None = None) -> Path:
+    (folder / "item.json").write_text(json.dumps({**SCENE, **(item or {})}), encoding="utf-8")
+    path = folder / "collection.json"
+    path.write_text(json.dumps({**SHELF, **(collection or {})}), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"geometry": {"type": "Foo"}},
+        {"geometry": {"type": "Polygon"}},
+        {"geometry": "x"},
+        {"geometry": None, "bbox": [1]},
+        {"geometry": None, "bbox": ["a", "b", "c", "d"]},
+        {"properties": {"datetime": "yesterday"}},
+        {"properties": {"datetime": None}},
+        {"properties": [1]},
+        {"assets": None},
+        {"assets": {"x": {"href": "http://[bad/x.tif"}}},
+        {"assets": {"x": {"href": "a\0b.tif"}}},
+        {"id": None},
+    ],
+)
+def test_a_broken_item_is_an_error_and_is_not_left_out_in_silence(tmp_path: Path, item: dict[str, Any]) -> None:
+    with pytest.raises(CatalogError, match=r"item"):
+        econsat.open_catalog(shelf(tmp_path, item=item)).search(region=(0, 0, 2, 2), period="2020", allow_empty=True)
+
+
+def test_an_empty_geometry_gives_way_to_the_bounding_box(tmp_path: Path) -> None:
+    path = shelf(tmp_path, item={"geometry": {"type": "Polygon", "coordinates": []}})
+    assert ids(econsat.open_catalog(path).search(region=(0, 0, 2, 2))) == ["a"]
+
+
+@pytest.mark.parametrize(
+    "links",
+    [5, "abc", *([{"rel": "item", "href": href}] for href in ("http://[x/i.json", "a\0b", "a" * 5000))],
+)
+def test_broken_links_are_errors(tmp_path: Path, links: Any) -> None:
+    with pytest.raises(CatalogError):
+        econsat.open_catalog(shelf(tmp_path, collection={"links": links})).search()
+
+
+@pytest.mark.parametrize(
+    "extent",
+    [
+        [],
+        {"spatial": [1], "temporal": [1]},
+        {"spatial": {"bbox": [0, 0, 1, 1]}, "temporal": {"interval": ["2020-01-01T00:00:00Z", None]}},
+        {"spatial": {"bbox": [["a", 0, 1, 1]]}, "temporal": {"interval": [["2020-01-01T00:00:00Z"]]}},
+        {"spatial": {"bbox": [[1]]}, "temporal": {"interval": [None]}},
+        {"spatial": {"bbox": [None]}, "temporal": {"interval": [[5, {}]]}},
+    ],
+)
+def test_an_extent_that_cannot_be_read_is_shown_as_missing(tmp_path: Path, extent: Any) -> None:
+    catalog = econsat.open_catalog(shelf(tmp_path, collection={"extent": extent}))
+    row = catalog.collections().iloc[0]
+    assert row["bbox"] is None
+    assert row[["start", "end"]].isna().all()
+    with pytest.raises(EmptySearchError, match="no extent"):
+        catalog.search(region=(50, 50, 51, 51))
+
+
+@pytest.mark.parametrize(
+    ("op", "args"),
+    [
+        ("between", [{"property": "n"}, 1]),
+        ("not", []),
+        ("and", []),
+        ("=", [{"property": "n"}]),
+        ("in", [{"property": "n"}, 3]),
+        ("in", [{"property": "n"}]),
+        ("=", [{"property": "datetime"}, {"date": "nope"}]),
+    ],
+)
+def test_a_filter_with_wrong_arguments_is_an_error(tree: Path, op: str, args: list[Any]) -> None:
+    with pytest.raises(CatalogError, match="the filter"):
+        econsat.open_catalog(tree).search(filter={"op": op, "args": args}, allow_empty=True)
+
+
+def test_a_numpy_date_means_what_its_text_means() -> None:
+    for text in ("2020", "2020-02", "2020-02-03"):
+        assert _period.parse(np.datetime64(text)) == _period.parse(text)
+    assert _period.parse(np.datetime64("2020-02-03T04")) == _period.parse("2020-02-03T04:00:00Z")
+
+
+@pytest.mark.parametrize("period", [pd.NaT, np.datetime64("NaT"), "..", "", ("2020", pd.NaT)])
+def test_a_period_without_a_time_is_an_error(period: Any) -> None:
+    with pytest.raises(CatalogError, match="period"):
+        econsat.open_catalog().search(period=period)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"collections": 5}, {"page_size": 0}, {"page_size": "x"}, {"page_size": True}, {"max_items": np.int64(0)}],
+)
+def test_arguments_of_the_wrong_kind_are_errors(options: dict[str, Any]) -> None:
+    with pytest.raises(CatalogError, match=next(iter(options))):
+        econsat.open_catalog().search(**options)
+
+
+@pytest.mark.parametrize("source", [None, 5, "http://[x"])
+def test_what_is_neither_name_nor_address_nor_path_is_an_error(source: Any) -> None:
+    with pytest.raises(CatalogError, match="address"):
+        econsat.open_catalog(source)
+
+
+@pytest.mark.parametrize("options", [{"timeout": "x"}, {"timeout": None}, {"backoff": "x"}])
+def test_seconds_that_are_no_number_are_errors(options: dict[str, Any]) -> None:
+    with pytest.raises(CatalogError, match="a number of seconds"):
+        econsat.open_catalog(**options)

@@ -19,9 +19,9 @@ import pytest
 import shapely
 
 import econsat
-from econsat.errors import CatalogError, EmptySearchError, TruncatedWarning
+from econsat.errors import CatalogError, EmptySearchError, ReadError, TruncatedWarning
 from econsat.stac._api import search_areas
-from econsat.testing import Fault, FaultServer, make_catalog, make_item
+from econsat.testing import Fault, FaultServer, make_catalog, make_item, make_raster
 
 COUNT = 25
 
@@ -388,3 +388,57 @@ def test_a_real_sentinel_2_item_is_found_by_place_time_and_cloud(samples: Path, 
     assert ids(found) == [item.id]
     assert len(catalog.search(filter=f"eo:cloud_cover < {cover}", allow_empty=True)) == 0
     assert len(catalog.search(period="2019-06-30", allow_empty=True)) == 0
+
+
+# servers that do not keep to the rules --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"code": "BadRequest", "description": "no such index"}',
+        b"{}",
+        b"[1]",
+        b"null",
+        b'{"type": "FeatureCollection", "features": "abc"}',
+        b'{"type": "FeatureCollection", "features": null}',
+        b'{"type": "FeatureCollection", "features": [1]}',
+        b'{"type": "FeatureCollection", "features": [{"type": "Feature"}]}',
+    ],
+)
+def test_json_that_is_no_list_of_items_does_not_pass_for_an_empty_answer(proxy: FaultServer, body: bytes) -> None:
+    catalog = econsat.open_catalog(proxy.url())
+    proxy.fail("/search", Fault(body=body, content_type="application/json"))
+    with pytest.raises(CatalogError, match="search"):
+        catalog.search("even", allow_empty=True)
+
+
+def test_a_refusal_is_not_said_to_have_been_tried_again(proxy: FaultServer) -> None:
+    catalog = econsat.open_catalog(proxy.url())
+    proxy.fail("/search", Fault(status=403))
+    with pytest.raises(CatalogError, match="HTTP 403") as caught:
+        catalog.search("even")
+    assert "tried" not in str(caught.value)
+
+
+def test_a_server_that_offers_get_alone_is_searched_by_get(proxy: FaultServer) -> None:
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(proxy.url()) as answer:
+        root = json.loads(answer.read())
+    search = {"rel": "search", "href": proxy.url("search"), "method": "GET", "type": "application/geo+json"}
+    root["links"] = [*(link for link in root["links"] if link["rel"] != "search"), search]
+    proxy.fail("/", Fault(body=json.dumps(root).encode(), content_type="application/json", times=None))
+    catalog = econsat.open_catalog(proxy.url())
+    proxy.fail("/search", Fault(status=405, method="POST", times=None))
+    assert len(catalog.search("even")) == 13
+
+
+def test_an_item_of_a_server_never_names_a_local_file(proxy: FaultServer, tmp_path: Path) -> None:
+    path = make_raster(tmp_path / "secret.tif", [[1.0]])
+    item = make_item("sly", assets={"data": str(path)}, collection="even").to_dict()
+    item["links"] = []
+    catalog = econsat.open_catalog(proxy.url())
+    body = json.dumps({"type": "FeatureCollection", "features": [item], "links": []}).encode()
+    proxy.fail("/search", Fault(body=body, content_type="application/json"))
+    items = catalog.search("even")
+    with pytest.raises(ReadError, match="may not name a file of this machine"):
+        econsat.load(items)

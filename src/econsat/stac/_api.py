@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import pystac
 import pystac_client
 import shapely
 from pystac_client.exceptions import APIError
@@ -15,11 +16,22 @@ from shapely.geometry.base import BaseGeometry
 
 from econsat.errors import CatalogError
 from econsat.stac import _period
-from econsat.stac._http import brief, retry_policy, shown
+from econsat.stac._http import TRANSIENT, brief, retry_policy, shown
 
 __all__ = ["Answer", "Api", "is_api", "search_areas"]
 
 _PAGE = 100
+# What pystac-client lets through when a server does not answer, or answers something that is not STAC.
+_BROKEN = (
+    APIError,
+    AttributeError,
+    IndexError,
+    KeyError,
+    TypeError,
+    ValueError,
+    pystac.STACError,
+    pystac.STACTypeError,
+)
 
 
 @dataclass(frozen=True)
@@ -43,9 +55,9 @@ class Answer:
 
 def is_api(root: Mapping[str, Any]) -> bool:
     """Say whether a root document is that of a STAC API with search."""
-    conforms = [str(uri) for uri in root.get("conformsTo") or []]
-    return any("item-search" in uri for uri in conforms) or any(
-        isinstance(link, Mapping) and link.get("rel") == "search" for link in root.get("links") or []
+    conforms, links = ([] if not isinstance(root.get(key), list) else root[key] for key in ("conformsTo", "links"))
+    return any("item-search" in str(uri) for uri in conforms) or any(
+        isinstance(link, Mapping) and link.get("rel") == "search" for link in links
     )
 
 
@@ -78,6 +90,17 @@ def search_areas(region: BaseGeometry) -> list[dict[str, Any]]:
     return areas
 
 
+class _Io(StacApiIO):
+    """pystac-client's reader, which keeps the last JSON that came."""
+
+    last: Any = None
+
+    def read_json(self, *args: Any, **options: Any) -> dict[str, Any]:
+        self.last = super().read_json(*args, **options)
+        found: dict[str, Any] = self.last
+        return found
+
+
 class Api:
     """A STAC API with item search.
 
@@ -94,23 +117,45 @@ class Api:
     ) -> None:
         self._url = url
         self._advice = f"tried {retries + 1} time(s) with timeout={timeout:g} s; change `timeout` or `retries`"
-        io = StacApiIO(headers=dict(headers or {}), timeout=timeout, max_retries=retry_policy(retries, backoff))
+        self._io = io = _Io(headers=dict(headers or {}), timeout=timeout, max_retries=retry_policy(retries, backoff))
         try:
             # `open` overwrites the timeout and the headers of the `stac_io` that it is given: both are said twice.
             self._client = pystac_client.Client.open(url, stac_io=io, headers=dict(headers or {}), timeout=timeout)
-        except (APIError, KeyError, TypeError, ValueError) as error:
+        except _BROKEN as error:
             raise self._failed("the landing page", error) from error
 
     def _failed(self, what: str, error: Exception) -> CatalogError:
         status = getattr(error, "status_code", None)
         code = f"HTTP {status}: " if status else ""
-        return CatalogError(f"{shown(self._url)}: {what} failed: {code}{brief(error)} ({self._advice})")
+        # Only these were tried again: a refusal or a page that is not STAC is final at once.
+        again = isinstance(error, APIError) and (status is None or status in TRANSIENT)
+        advice = f" ({self._advice})" if again else ""
+        return CatalogError(f"{shown(self._url)}: {what} failed: {code}{brief(error)}{advice}")
+
+    def _page(self, page: Any) -> list[dict[str, Any]]:
+        """Return the items of a page, or raise: an answer that is no list of items must not pass for an empty one."""
+        features = page.get("features") if isinstance(page, Mapping) else None
+        if not isinstance(features, list):
+            seen = brief(ValueError(json.dumps(page)[:200]))
+            raise CatalogError(
+                f"{shown(self._url)}: the server answered the search with JSON that holds no list of items: {seen}"
+            )
+        for feature in features:
+            if not isinstance(feature, Mapping) or not isinstance(feature.get("id"), str):
+                raise CatalogError(f"{shown(self._url)}: the search found {feature!r:.100}, which is no STAC item")
+        return features
+
+    @property
+    def _method(self) -> str:
+        """GET where the server says that it searches by GET and by nothing else."""
+        said = {str(link.extra_fields.get("method", "")).upper() for link in self._client.links if link.rel == "search"}
+        return "GET" if said == {"GET"} else "POST"
 
     def collections(self) -> list[dict[str, Any]]:
         """Return the collections as dicts, sorted by id."""
         try:
             found = [c.to_dict(include_self_link=False, transform_hrefs=False) for c in self._client.get_collections()]
-        except (APIError, KeyError, TypeError, ValueError) as error:
+        except _BROKEN as error:
             raise self._failed("the list of collections", error) from error
         return sorted(found, key=lambda c: str(c.get("id")))
 
@@ -168,7 +213,10 @@ class Api:
         self, asked: Mapping[str, Any], *, progress: Callable[..., Any] | None
     ) -> Iterator[tuple[list[dict[str, Any]], int | None]]:
         """Yield the new items of each page with the number that the server says it matched."""
-        pages = self._client.search(**asked).pages_as_dicts()
+        try:
+            pages = self._client.search(method=self._method, **asked).pages_as_dicts()
+        except _BROKEN as error:
+            raise self._failed("the search", error) from error
         seen: set[tuple[Any, Any]] = set()
         bar = None
         try:
@@ -176,10 +224,12 @@ class Api:
                 try:
                     page = next(pages)
                 except StopIteration:
+                    # pystac-client takes whatever has no features, a server's error too, for the end.
+                    self._page(self._io.last)
                     return
-                except (APIError, KeyError, TypeError, ValueError) as error:
+                except _BROKEN as error:
                     raise self._failed(f"the search (after {len(seen)} items)", error) from error
-                features = list(page.get("features") or [])
+                features = self._page(page)
                 fresh = [f for f in features if _key(f) not in seen]
                 if features and not fresh:
                     raise CatalogError(
@@ -204,5 +254,6 @@ def _key(body: Mapping[str, Any]) -> tuple[Any, Any]:
 def _matched(page: Mapping[str, Any]) -> int | None:
     value = page.get("numberMatched")
     if value is None:
-        value = (page.get("context") or {}).get("matched")
+        context = page.get("context")
+        value = context.get("matched") if isinstance(context, Mapping) else None
     return value if isinstance(value, int) else None

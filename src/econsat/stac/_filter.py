@@ -25,6 +25,8 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge,
 }
 _SUPPORTED = (*_COMPARE, "and", "or", "not", "in", "between", "isNull", "like")
+# Arguments of each operator, 2 where it is not named here, 0 for any number of them.
+_COUNTS = {"and": 0, "or": 0, "not": 1, "isNull": 1, "between": 3}
 # Parts of a STAC item that stand outside its properties.
 _TOP = {"id", "collection"}
 
@@ -80,11 +82,24 @@ def check(node: Any) -> None:
             raise _unsupported(str(node["op"]))
         if not {"op", "property", "timestamp", "date"} & set(node):
             raise _unsupported(str(node.get("function", next(iter(node), "{}"))))
-        for arg in node.get("args", []):
+        args = node.get("args", [])
+        if "op" in node:
+            _check_count(str(node["op"]), args)
+        for arg in args:
             check(arg)
     elif isinstance(node, (list, tuple)):
         for each in node:
             check(each)
+
+
+def _check_count(op: str, args: Sequence[Any]) -> None:
+    number = _COUNTS.get(op, 2)
+    if number and len(args) != number:
+        raise CatalogError(f"the filter's {op!r} has {len(args)} argument(s), not {number}")
+    if not args:
+        raise CatalogError(f"the filter's {op!r} has no arguments")
+    if op == "in" and not isinstance(args[1], (list, tuple)):
+        raise CatalogError(f"the filter's 'in' needs a list of choices, not {args[1]!r}")
 
 
 def _unsupported(what: str) -> CatalogError:
@@ -214,7 +229,10 @@ def _value(node: Any, item: Mapping[str, Any]) -> Any:
     if "timestamp" in node:
         return _instant(node["timestamp"])
     if "date" in node:
-        day = date.fromisoformat(str(node["date"]))
+        try:
+            day = date.fromisoformat(str(node["date"]))
+        except ValueError:
+            raise CatalogError(f"the filter compares a date with {node['date']!r}, which is not one") from None
         return datetime(day.year, day.month, day.day, tzinfo=UTC)
     if "op" in node and (node["op"] in _COMPARE or node["op"] in ("and", "or", "not", "isNull")):
         return _truth(node, item)

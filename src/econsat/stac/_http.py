@@ -20,11 +20,11 @@ from urllib3.util import Retry
 
 from econsat.errors import CatalogError
 
-__all__ = ["JsonReader", "PoliteRetry", "brief", "is_url", "resolve", "retry_policy", "shown"]
+__all__ = ["TRANSIENT", "JsonReader", "PoliteRetry", "brief", "is_url", "resolve", "retry_policy", "shown"]
 
 # What GDAL, too, holds for passing (its VSI curl handler retries these codes): congestion and broken
 # gateways.
-_TRANSIENT = (429, 500, 502, 503, 504)
+TRANSIENT = (429, 500, 502, 503, 504)
 # A server may ask for an hour of patience; a notebook has none.
 _MAX_RETRY_AFTER = 60.0
 # No catalog, collection or item comes near this; a page of a STAC API is read by pystac-client.
@@ -45,7 +45,7 @@ def retry_policy(retries: int, backoff: float) -> Retry:
     return PoliteRetry(
         total=retries,
         backoff_factor=backoff,
-        status_forcelist=_TRANSIENT,
+        status_forcelist=TRANSIENT,
         allowed_methods=None,
         respect_retry_after_header=True,
         raise_on_status=False,
@@ -54,7 +54,7 @@ def retry_policy(retries: int, backoff: float) -> Retry:
 
 def is_url(href: str) -> bool:
     """Say whether an href is an HTTP address."""
-    return urlsplit(href).scheme.lower() in {"http", "https"}
+    return href.partition(":")[0].lower() in {"http", "https"}
 
 
 def resolve(href: str, base: str) -> str:
@@ -69,14 +69,23 @@ def resolve(href: str, base: str) -> str:
     >>> resolve("../b.json", "/data/cat/catalog.json")
     '/data/b.json'
     """
+    try:
+        return _resolved(href, base)
+    except CatalogError:
+        raise
+    except ValueError as error:
+        raise CatalogError(f"{shown(base)} links to {href!r:.300}, which is no address: {error}") from error
+
+
+def _resolved(href: str, base: str) -> str:
     if is_url(base):
         absolute = urljoin(base, href)
         if not is_url(absolute):
             raise CatalogError(f"{shown(base)} links to {href!r}, which is not an http(s) address: it is not followed")
         return absolute
+    parts = urlsplit(href)
     if is_url(href):
         return href
-    parts = urlsplit(href)
     if parts.scheme == "file":
         return unquote(parts.path)
     if parts.scheme and len(parts.scheme) > 1:
@@ -138,7 +147,7 @@ class JsonReader:
         try:
             with self.session.get(href, timeout=self.timeout, stream=True) as answer:
                 if answer.status_code >= 400:
-                    again = f" ({advice})" if answer.status_code in _TRANSIENT else ""
+                    again = f" ({advice})" if answer.status_code in TRANSIENT else ""
                     raise CatalogError(f"{where} answered HTTP {answer.status_code} {answer.reason}{again}")
                 content = bytearray()
                 for chunk in answer.iter_content(1 << 16):
@@ -183,8 +192,11 @@ def shown(href: str) -> str:
 
 def _local(href: str, where: str) -> bytes:
     path = Path(href)
-    if not path.is_file():
-        raise CatalogError(f"{where} does not exist")
-    if path.stat().st_size > _MAX_BYTES:
-        raise CatalogError(f"{where} is longer than {_MAX_BYTES >> 20} MiB: it is not read as STAC")
-    return path.read_bytes()
+    try:
+        if not path.is_file():
+            raise CatalogError(f"{where} does not exist")
+        if path.stat().st_size > _MAX_BYTES:
+            raise CatalogError(f"{where} is longer than {_MAX_BYTES >> 20} MiB: it is not read as STAC")
+        return path.read_bytes()
+    except OSError as error:
+        raise CatalogError(f"{where:.300} cannot be read: {error.strerror}") from error

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from econsat.errors import CatalogError
@@ -38,7 +39,10 @@ def parse(period: Any) -> Interval:
     elif isinstance(period, (tuple, list)):
         parts = period
     else:
-        return _edges(period, period)
+        first, last = _edges(period, period)
+        if first is None and last is None:
+            raise CatalogError(f"period {period!r} is open on both sides: leave it out instead")
+        return first, last
     if len(parts) != 2:
         raise CatalogError(f"period {period!r} has {len(parts)} parts: {_HELP}")
     start, end = (_edges(part, period) for part in parts)
@@ -54,6 +58,11 @@ def _edges(value: Any, period: Any) -> Interval:
     if value is None or (isinstance(value, str) and value.strip() in {"", ".."}):
         return None, None
     try:
+        if value is pd.NaT or (isinstance(value, np.datetime64) and np.isnat(value)):
+            raise ValueError("a missing time is no period")
+        if isinstance(value, np.datetime64) and np.datetime_data(value.dtype)[0] in ("Y", "M", "D"):
+            # A year, a month or a day, as its text says; not its first instant.
+            return _text(str(value))
         if isinstance(value, pd.Period):
             return _utc(value.start_time.to_pydatetime()), _utc(value.end_time.floor("us").to_pydatetime())
         if isinstance(value, str):

@@ -18,6 +18,8 @@ from econsat.stac._http import JsonReader, resolve
 __all__ = ["Node", "StaticTree", "item_geometry", "select", "to_item"]
 
 _MAX_DEPTH = 20
+# What an item cannot do without, and what each must be.
+_FIELDS: Mapping[str, type] = {"id": str, "properties": dict, "assets": dict}
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,12 @@ class StaticTree:
         if kind not in ("Catalog", "Collection"):
             seen = f"its `type` is {kind!r}"
             raise CatalogError(f"{href} is not a STAC catalog or collection: {seen}")
-        links = [link for link in body.get("links") or [] if isinstance(link, Mapping) and link.get("href")]
+        if not isinstance(body.get("id"), str):
+            raise CatalogError(f"{href} is not valid STAC: its `id` is {body.get('id')!r}, not text")
+        listed = body.get("links") or []
+        if not isinstance(listed, list):
+            raise CatalogError(f"{href} is not valid STAC: its `links` is a {type(listed).__name__}, not a list")
+        links = [link for link in listed if isinstance(link, Mapping) and link.get("href")]
         hrefs = {
             rel: list(dict.fromkeys(resolve(str(link["href"]), href) for link in links if link.get("rel") == rel))
             for rel in ("child", "item")
@@ -130,6 +137,11 @@ class StaticTree:
                 raise CatalogError(
                     f"{href} (linked from {parent}) is not a STAC item: its `type` is {body.get('type')!r}"
                 )
+            for key, kind in _FIELDS.items():
+                if not isinstance(body.get(key), kind):
+                    raise CatalogError(
+                        f"{href} (linked from {parent}) is not valid STAC: its `{key}` is {body.get(key)!r:.100}"
+                    )
             if not body.get("collection") and owner:
                 body["collection"] = owner
             for key, asset in body["assets"].items():
@@ -150,10 +162,26 @@ def _asset_href(href: str, base: str) -> str:
 
 
 def item_geometry(item: Mapping[str, Any]) -> BaseGeometry | None:
-    """Return the footprint of an item: its geometry, else its bounding box, else None."""
+    """Return the footprint of an item: its geometry, else its bounding box, else None.
+
+    Raises
+    ------
+    CatalogError
+        Neither can be understood.
+    """
+    try:
+        return _footprint(item)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError, shapely.errors.ShapelyError) as error:
+        raise CatalogError(
+            f"the item {item.get('id')!r} has no footprint that can be read: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _footprint(item: Mapping[str, Any]) -> BaseGeometry | None:
     if item.get("geometry"):
         shape: BaseGeometry = shapely.geometry.shape(item["geometry"])
-        return shape if shape.is_valid else shapely.make_valid(shape)
+        if not shape.is_empty:
+            return shape if shape.is_valid else shapely.make_valid(shape)
     bbox = item.get("bbox")
     if not bbox:
         return None
@@ -183,6 +211,9 @@ def select(
                 continue
         if period is not None:
             span = _period.item_interval(item.get("properties") or {})
+            if span is None:
+                # Raises where the item states no date that can be read: it must not be left out in silence.
+                to_item(item)
             if span is None or not _period.overlaps(period, span):
                 continue
         if condition is not None and not _filter.matches(condition, item):

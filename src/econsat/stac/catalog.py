@@ -9,7 +9,9 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
+import numpy as np
 import pandas as pd
 import pystac
 import shapely
@@ -37,6 +39,8 @@ _NOT_YET = {
     "cmr-laads": "it needs a NASA Earthdata login",
 }
 _UNDATED = "not stated"
+# OGC API - Features, 7.15.2: the largest limit that its example allows, and pystac-client with it.
+_MAX_PAGE = 10_000
 
 
 def open_catalog(
@@ -54,8 +58,8 @@ def open_catalog(
     ----------
     name_or_url_or_path : str or path
         A name (``"bundled"``, ``"planetary-computer"``, ``"earth-search"``), the address of any STAC API or
-        static `catalog.json`, or the path of a static `catalog.json` (or its folder). What is behind an
-        address is found by asking it: an API says so in its `conformsTo`.
+        static `catalog.json`, or the path, also as ``file://``, of a static `catalog.json` (or its folder).
+        What is behind an address is found by asking it: an API says so in its `conformsTo`.
     timeout : float
         Seconds to wait for a connection, and for each pause in an answer.
     retries : int
@@ -83,7 +87,9 @@ def open_catalog(
     >>> open_catalog("bundled").collections()["id"].tolist()
     ['dmsp-lights', 'landsat', 'population', 'viirs-radiance']
     """
-    source = os.fspath(name_or_url_or_path)
+    if not isinstance(name_or_url_or_path, (str, os.PathLike)):
+        raise CatalogError(f"a catalog is a name, an address or a path, not {name_or_url_or_path!r}")
+    source = str(os.fspath(name_or_url_or_path))
     _check_numbers(timeout=timeout, retries=retries, backoff=backoff)
     name, href = _locate(source)
     reader = JsonReader(timeout=timeout, retries=retries, backoff=backoff, headers=headers)
@@ -99,6 +105,9 @@ def open_catalog(
 
 
 def _check_numbers(*, timeout: float, retries: int, backoff: float) -> None:
+    for key, value in (("timeout", timeout), ("backoff", backoff)):
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise CatalogError(f"{key} = {value!r}: a number of seconds is needed")
     if not timeout > 0:
         raise CatalogError(
             f"timeout = {timeout!r}: a number of seconds above 0 is needed (waiting forever is not offered)"
@@ -118,12 +127,17 @@ def _locate(source: str) -> tuple[str, str]:
     if source in _NOT_YET:
         raise CatalogError(f"the catalog {source!r} is known but cannot be opened yet: {_NOT_YET[source]}")
     if is_url(source):
+        try:
+            urlsplit(source)
+        except ValueError as error:
+            raise CatalogError(f"{source!r} is no address: {error}") from error
         return "", source
     if source.endswith((".parquet", ".geoparquet")):
         raise CatalogError(f"{source}: stac-geoparquet files cannot be opened yet")
-    path = Path(source)
+    path = Path(unquote(urlsplit(source).path) if source.lower().startswith("file://") else source)
     if path.is_dir():
-        path = path / "catalog.json"
+        inside = [path / name for name in ("catalog.json", "collection.json")]
+        path = next((each for each in inside if each.is_file()), inside[0])
     if path.is_file():
         return "", str(path.resolve())
     known = [*NAMES, *_NOT_YET]
@@ -131,8 +145,7 @@ def _locate(source: str) -> tuple[str, str]:
     hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
     raise CatalogError(
         f"no catalog {source!r}: it is neither a known name ({', '.join(NAMES)}), nor an http(s) address, "
-        "nor a file "
-        f"or folder here.{hint}"
+        f"nor a file or a folder with a catalog.json here.{hint}"
     )
 
 
@@ -286,8 +299,11 @@ class Catalog:
         ['foz-l8']
         """
         wanted = self._wanted(collections)
-        if max_items is not None and (isinstance(max_items, bool) or not isinstance(max_items, int) or max_items < 1):
+        whole = isinstance(max_items, (int, np.integer)) and not isinstance(max_items, bool)
+        if max_items is not None and not (whole and max_items >= 1):
             raise CatalogError(f"max_items = {max_items!r}: a whole number above 0 is needed, or None for all")
+        if page_size is not None and (isinstance(page_size, bool) or page_size not in range(1, _MAX_PAGE + 1)):
+            raise CatalogError(f"page_size = {page_size!r}: a whole number from 1 to {_MAX_PAGE} is needed")
         area = _area(region)
         interval = None if period is None else _period.parse(period)
         condition = None if filter is None else _filter.parse(filter)
@@ -302,7 +318,7 @@ class Catalog:
                 page_size=page_size,
                 progress=progress,
             )
-            found = [_absolute(to_item(body)) for body in answer.bodies]
+            found = [_absolute(_served(to_item(body), self.url)) for body in answer.bodies]
             matched = answer.matched
             if answer.short:
                 _warn_truncated(len(found), matched, f"the server {shown(self.url)}, which stopped paging early")
@@ -329,6 +345,8 @@ class Catalog:
     def _wanted(self, collections: str | Iterable[str] | None) -> list[str] | None:
         if collections is None:
             return None
+        if not isinstance(collections, Iterable):
+            raise CatalogError(f"`collections` is {collections!r}: pass an id, or several")
         wanted = [collections] if isinstance(collections, str) else [str(c) for c in collections]
         if not wanted:
             raise CatalogError("`collections` is empty: name at least one, or leave it out for all")
@@ -383,7 +401,15 @@ def _order(item: pystac.Item) -> tuple[str, str, str]:
     first = (span[0] or span[1]) if span else None
     if first is None and item.datetime is not None:
         first = _period.parse(item.datetime)[0]
-    return (first.isoformat() if first else "", item.collection_id or "", item.id)
+    return (first.isoformat() if first else "", str(item.collection_id or ""), str(item.id))
+
+
+def _served(item: pystac.Item, url: str) -> pystac.Item:
+    """Mark an item as a server's: one without links would pass for a local one, which may name local files."""
+    if not any(is_url(link.get_target_str() or "") for link in item.links if link.rel in ("self", "root")):
+        item.remove_links("root")
+        item.add_link(pystac.Link("root", shown(url), media_type="application/json"))
+    return item
 
 
 def _absolute(item: pystac.Item) -> pystac.Item:
