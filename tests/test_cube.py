@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import pickle
 import warnings
@@ -913,3 +914,94 @@ class TestBundled:
         np.testing.assert_array_equal(cube.red.values[0], _stored(href, 3))
         np.testing.assert_array_equal(cube.nir08.values[0], _stored(href, 4))
         assert float(cube.y.max()) > 9_000_000  # southern hemisphere, false northing
+
+
+# hostile and careless input -------------------------------------------------------------------------------------------
+
+
+def careless(tmp_path: Path, values: Any, *, extra: dict[str, Any] | None = None, **options: Any) -> pystac.Item:
+    path = make_raster(tmp_path / "careless.tif", values, cog=False, **options)
+    item = pystac.Item("careless", None, None, dt.datetime(2020, 1, 1, 10, tzinfo=dt.UTC), {})
+    item.add_asset("b", pystac.Asset(str(path), media_type="image/tiff", extra_fields=extra or {}))
+    return item
+
+
+def test_times_with_an_offset_are_told_in_utc(tmp_path: Path) -> None:
+    item = careless(tmp_path, np.ones((2, 2), "uint8"))
+    item.datetime = dt.datetime.fromisoformat("2020-01-01T01:00:00+05:00")
+    assert econsat.load(item).time.values[0] == np.datetime64("2019-12-31T20:00:00")
+    assert item.datetime.utcoffset() == dt.timedelta(hours=5)
+
+
+def test_complex_pixels_are_refused_at_once_and_by_name(tmp_path: Path) -> None:
+    with pytest.raises(RadiometryError, match=r"'careless', asset 'b'.*complex64"):
+        econsat.load(careless(tmp_path, np.ones((2, 2), "complex64")))
+    item = careless(tmp_path, np.ones((2, 2), "uint8"))
+    profile = {"crs": "EPSG:4326", "transform": rasterio.Affine(0.5, 0, 0, 0, -0.5, 1)}
+    path = item.assets["b"].href
+    with rasterio.open(path, "w", "GTiff", width=2, height=2, count=1, dtype="complex_int16", **profile) as file:
+        file.write(np.ones((1, 2, 2), "complex64"))
+    with pytest.raises(RadiometryError, match=r"'careless', asset 'b'.*complex_int16"):
+        econsat.load(item)
+
+
+@pytest.mark.parametrize("stated", [1e300, -1e300])
+def test_a_fill_value_that_no_float32_holds_masks_nothing(tmp_path: Path, stated: float) -> None:
+    values = np.array([[np.inf, -np.inf], [1, 2]], "float32")
+    cube = econsat.load(careless(tmp_path, values, extra={"raster:bands": [{"nodata": stated}]}), chunks=None)
+    np.testing.assert_array_equal(cube.b.values[0], values)
+
+
+def test_the_largest_float32_is_a_fill_value_even_when_rounded_up(tmp_path: Path) -> None:
+    values = np.array([[-np.finfo("float32").max, -np.inf], [1, 2]], "float32")
+    item = careless(tmp_path, values, extra={"raster:bands": [{"nodata": -3.402824e38}]})
+    cube = econsat.load(item, chunks=None)
+    np.testing.assert_array_equal(cube.b.values[0], [[np.nan, -np.inf], [1, 2]])
+
+
+@pytest.mark.parametrize(
+    ("shape", "transform"),
+    [(["a", 2], [1, 0, 0, 0, -1, 0]), ([2, 2], [None, 0, 0, 0, -1, 0]), ([-1, 2], [1, 0, 0, 0, -1, 0])],
+)
+def test_nonsense_in_the_projection_fields_is_as_good_as_nothing(tmp_path: Path, shape: Any, transform: Any) -> None:
+    item = careless(tmp_path, np.ones((2, 2), "uint8"))
+    item.properties.update({"proj:epsg": 4326, "proj:shape": shape, "proj:transform": transform})
+    assert econsat.load(item).b.shape == (1, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"chunks": {"x": 0}}, "chunks"),
+        ({"chunks": {"x": "a"}}, "chunks"),
+        ({"chunks": {"x": 2.7}}, "chunks"),
+        ({"resampling": ["a"]}, "resampling="),
+        ({"resampling": {"zzz": "average"}}, "resampling= names 'zzz'; the variables are b"),
+        ({"nodata": {"zzz": 1}}, "nodata= names 'zzz'; the variables are b"),
+        ({"nodata": "x"}, "nodata="),
+        ({"drivers": 5}, "drivers="),
+        ({"max_bytes": "2GB"}, "max_bytes="),
+    ],
+)
+def test_an_argument_that_means_nothing_is_an_error_that_names_it(
+    tmp_path: Path, options: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(ParameterError, match=says):
+        econsat.load(careless(tmp_path, np.ones((2, 2), "uint8")), **options)
+
+
+@pytest.mark.parametrize("items", [None, 5])
+def test_what_holds_no_items_is_an_error(items: Any) -> None:
+    with pytest.raises(ParameterError, match="items="):
+        econsat.load(items)
+
+
+def test_a_band_that_is_no_name_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UnknownBandError, match="bands= is 5"):
+        econsat.load(careless(tmp_path, np.ones((2, 2), "uint8")), 5)  # type: ignore[arg-type]
+
+
+def test_another_crs_without_a_pixel_size_says_what_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(GridError, match="no pixel size in EPSG:3857: pass resolution=") as caught:
+        econsat.load(careless(tmp_path, np.ones((2, 2), "uint8")), crs="EPSG:3857")
+    assert "share" not in str(caught.value)

@@ -207,7 +207,7 @@ def resolve(
                 f"none of the {len(items)} items has a raster asset; item {items[0].id!r} has: {_keys(items[0])}"
             )
     else:
-        wanted = list(dict.fromkeys([bands] if isinstance(bands, str) else list(bands)))
+        wanted = list(dict.fromkeys([bands] if isinstance(bands, str) or not isinstance(bands, Iterable) else bands))
         if not wanted or not all(isinstance(band, str) for band in wanted):
             raise UnknownBandError(f"bands= is {bands!r}: pass names, or None for all data bands")
     found: dict[str, list[BandRef | None]] = {}

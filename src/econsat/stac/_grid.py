@@ -153,7 +153,11 @@ def _from_scenes(
     if size is None:
         size = _common_size(grids, target)
         if size is None:
-            raise GridError(_differ(grids, f"For crs={crs_name(target)!r} pass resolution= too, in its units."))
+            own = first.resolution
+            raise GridError(
+                f"the scenes' pixels ({abs(own.x):.10g} x {abs(own.y):.10g} in {crs_name(first.crs)}, "
+                f"{grids[0].label}) give no pixel size in {crs_name(target)}: pass resolution= too, in its units"
+            )
     if region is not None and not target.geographic and not all(is_small(p.geobox) for p in grids):
         # The extent of a raster of the whole Earth says little in a CRS made for a part of it.
         boxes = pieces(region, target)

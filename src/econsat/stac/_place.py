@@ -57,7 +57,7 @@ def stated_crs(item: pystac.Item, asset: str) -> Any:
 
 
 def stated_grid(item: pystac.Item, asset: str) -> GeoBox | None:
-    """Return the grid that the item states for an asset, or None where shape, transform or CRS is left out.
+    """Return the grid that the item states for an asset, or None where shape, transform or CRS is left out or nonsense.
 
     Parameters
     ----------
@@ -80,7 +80,11 @@ def stated_grid(item: pystac.Item, asset: str) -> GeoBox | None:
         return None
     if len(shape) != 2 or len(transform) not in (6, 9):
         return None
-    return GeoBox((int(shape[0]), int(shape[1])), Affine(*(float(v) for v in transform[:6])), crs)
+    try:
+        return GeoBox((int(shape[0]), int(shape[1])), Affine(*(float(v) for v in transform[:6])), crs)
+    except (OverflowError, TypeError, ValueError):
+        # The header decides; nonsense beside it is as good as nothing.
+        return None
 
 
 def place(item: pystac.Item, asset: str, header: Header) -> tuple[GeoBox, list[str]]:

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pystac
 from rasterio.errors import NotGeoreferencedWarning
 
@@ -59,6 +60,8 @@ def label(w: Wanted) -> str:
 
 
 def checked(items: pystac.Item | Iterable[pystac.Item]) -> tuple[list[pystac.Item], int]:
+    if not isinstance(items, (pystac.Item, Iterable)):
+        raise ParameterError(f"items= is {items!r:.100}: pass pystac items, as Catalog.search returns them")
     given = [items] if isinstance(items, pystac.Item) else list(items)
     if not given:
         raise EmptySearchError("there are no items to load: the search matched nothing")
@@ -172,6 +175,8 @@ def calibrate(job: Job, *, nodata: float | Mapping[str, float] | None) -> None:
         box, said = place(w.item, w.ref.asset, w.header)
         notes.update(dict.fromkeys(said))
         fill = nodata.get(w.variable) if isinstance(nodata, Mapping) else nodata
+        if fill is not None and (isinstance(fill, bool) or not isinstance(fill, (int, float, np.number))):
+            raise ParameterError(f"nodata= is {fill!r} for {w.variable!r}: pass a number")
         r = band_radiometry(w.item, w.ref.asset, band=w.ref.index, header=w.header.bands[w.ref.index - 1], nodata=fill)
         w.source = _read.Source(w.where, w.ref.index, box, r)
     job.steps += [{"step": "note", "text": text} for text in notes]

@@ -108,7 +108,7 @@ def probe(where: Opened, env: Mapping[str, Any]) -> Header:
 
 def _header(dataset: rasterio.DatasetReader) -> Header:
     rows, columns = dataset.block_shapes[0]
-    itemsize = max(np.dtype(dtype).itemsize for dtype in dataset.dtypes)
+    itemsize = max(_itemsize(dtype) for dtype in dataset.dtypes)
     if rows * columns * itemsize > _MAX_BLOCK_BYTES:
         raise _RefusedError(f"one block of it holds {rows} x {columns} pixels, more than {_MAX_BLOCK_BYTES:,} bytes")
     bands = tuple(
@@ -126,6 +126,11 @@ def _header(dataset: rasterio.DatasetReader) -> Header:
         block=(int(rows), int(columns)),
         gcps=bool(dataset.gcps[0]) and dataset.transform.is_identity,
     )
+
+
+def _itemsize(dtype: str) -> int:
+    # GDAL's complex integers have no counterpart in numpy; the largest of its types takes 16 bytes.
+    return 16 if dtype.startswith("complex") else np.dtype(dtype).itemsize
 
 
 def _crs_text(crs: rasterio.crs.CRS | None) -> str | None:

@@ -175,9 +175,12 @@ def load(
     from econsat.stac._odc import assemble
 
     _check(groupby=groupby, resampling=resampling, on_error=on_error, max_failed=max_failed, workers=workers)
+    if isinstance(max_bytes, bool) or not isinstance(max_bytes, (int, float, np.number)):
+        raise ParameterError(f"max_bytes= is {max_bytes!r}: pass a number of bytes")
     allowed = _drivers(drivers)
     kept, twice = checked(items)
     job = find(kept, bands, allow_missing=on_error == "record", drivers=allowed, patch_url=patch_url)
+    _known(job, resampling=resampling, nodata=nodata)
     remote = any(w.where is not None and "://" in w.where.href for w in job.wanted)
     threads = workers or (_REMOTE_WORKERS if remote else _LOCAL_WORKERS)
     probe(job, threads=threads, progress=progress)
@@ -246,13 +249,24 @@ def _check(*, groupby: object, resampling: object, on_error: object, max_failed:
         raise ParameterError(f'groupby= is {groupby!r}: pass "solar_day", "time", "id" or the name of a property')
     methods = resampling.values() if isinstance(resampling, Mapping) else [resampling]
     for method in methods:
-        if method not in _RESAMPLING:
+        if not isinstance(method, str) or method not in _RESAMPLING:
             raise ParameterError(f"resampling= is {method!r}: pass one of {', '.join(sorted(_RESAMPLING))}")
     if workers is not None and (not isinstance(workers, int) or workers < 1):
         raise ParameterError(f"workers= is {workers!r}: pass a number of threads, at least 1")
 
 
+def _known(job: Job, **options: object) -> None:
+    """See that what is said of single variables is said of variables that are there."""
+    there = dict.fromkeys(w.variable for w in job.wanted)
+    for key, option in options.items():
+        other = [name for name in option if name not in there] if isinstance(option, Mapping) else []
+        if other:
+            raise ParameterError(f"{key}= names {', '.join(map(repr, other))}; the variables are {', '.join(there)}")
+
+
 def _drivers(drivers: Iterable[str]) -> tuple[str, ...]:
+    if not isinstance(drivers, Iterable):
+        raise ParameterError(f"drivers= is {drivers!r}: pass names, of {', '.join(_href.DRIVERS)}")
     allowed = (drivers,) if isinstance(drivers, str) else tuple(drivers)
     other = [name for name in allowed if name not in _href.DRIVERS]
     if other or not allowed:
@@ -282,7 +296,8 @@ def _when(item: pystac.Item) -> dt.datetime:
     when = item.datetime or item.common_metadata.start_datetime or item.common_metadata.end_datetime
     if when is None:
         raise ParameterError(f"item {item.id!r} has neither datetime nor start_datetime")
-    return when
+    # Times of the cube are in UTC, whatever the offset of the item's; odc-stac would drop the offset.
+    return when.replace(tzinfo=dt.UTC) if when.tzinfo is None else when.astimezone(dt.UTC)
 
 
 def _span(item: pystac.Item) -> str:
@@ -345,11 +360,14 @@ def _chunks(
             raise ParameterError(
                 f"chunks= names {', '.join(map(str, other))}: pass time, y, x (or latitude, longitude)"
             )
+        for name, size in chunks.items():
+            if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or (size < 1 and size != -1):
+                raise ParameterError(f"chunks[{name!r}] is {size!r}: pass a number of pixels, or -1 for all")
         return {known[name]: int(size) for name, size in chunks.items()}
     if chunks != "auto":
-        if isinstance(chunks, bool) or not isinstance(chunks, int) or chunks < 1:
+        if isinstance(chunks, bool) or not isinstance(chunks, (int, np.integer)) or chunks < 1:
             raise ParameterError(f'chunks= is {chunks!r}: pass "auto", a number of pixels, sizes by dimension, or None')
-        return {"time": 1, "y": chunks, "x": chunks}
+        return {"time": 1, "y": int(chunks), "x": int(chunks)}
     pixels = _CHUNK_BYTES // max(np.dtype(dtype).itemsize for dtype in types)
     blocks = [w.header.block for w in job.sources if w.header is not None]
     rows, columns = max(b[0] for b in blocks), max(b[1] for b in blocks)

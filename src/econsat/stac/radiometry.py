@@ -152,6 +152,12 @@ def _missing(stored: NDArray[Any], nodata: float | None) -> NDArray[np.bool_] | 
         return None
     if stored.dtype.kind == "f":
         # In the type of the pixels: -999.9 as a double equals no float32.
+        largest = float(np.finfo(stored.dtype).max)
+        if largest < abs(nodata) < math.inf:
+            # The largest float32, a common fill value, is often written rounded up; anything beyond it is in no pixel.
+            if not math.isclose(abs(nodata), largest, rel_tol=1e-6):
+                return None
+            nodata = math.copysign(largest, nodata)
         return np.asarray(stored == stored.dtype.type(nodata))
     limits = np.iinfo(stored.dtype)
     if not (float(nodata).is_integer() and limits.min <= nodata <= limits.max):
@@ -245,6 +251,11 @@ def band_radiometry(
     dtype = header.dtype if header is not None else meta.text("data_type")[0]
     if dtype is None:
         raise RadiometryError(f"{where}: the type of the pixels is stated neither by `data_type` nor by a file header")
+    if not _is_real(dtype):
+        raise RadiometryError(
+            f"{where}: the pixels are of type {dtype}, and only integers and real numbers can be loaded (complex radar "
+            "data must be turned into amplitude or intensity first)"
+        )
     said = meta.text("data_type")[0]
     if header is not None and said is not None and said != header.dtype:
         notes.append(f"item {item.id}: data_type says {said}, the file holds {header.dtype}; the file is followed")
@@ -283,6 +294,14 @@ def band_radiometry(
         unit_from=unit_from,
         notes=(*notes, *linear.notes),
     )
+
+
+def _is_real(dtype: str) -> bool:
+    try:
+        return np.dtype(dtype).kind in "iuf"
+    except TypeError:
+        # GDAL's complex integers have no counterpart in numpy.
+        return False
 
 
 class _Stated:
