@@ -32,7 +32,7 @@ from econsat.errors import (
     UnknownBandError,
 )
 from econsat.stac.cube import load
-from econsat.testing import make_item, make_raster
+from econsat.testing import FaultServer, make_item, make_raster
 
 _UTM = {"crs": "EPSG:32631", "bounds": (500_000.0, -2_000.0, 502_000.0, 2_000.0)}
 
@@ -1005,3 +1005,21 @@ def test_another_crs_without_a_pixel_size_says_what_is_missing(tmp_path: Path) -
     with pytest.raises(GridError, match="no pixel size in EPSG:3857: pass resolution=") as caught:
         econsat.load(careless(tmp_path, np.ones((2, 2), "uint8")), crs="EPSG:3857")
     assert "share" not in str(caught.value)
+
+
+def test_an_address_with_spaces_and_accents_is_read(tmp_path: Path) -> None:
+    item = careless(tmp_path / "a földer", np.full((2, 2), 7, "uint8"))
+    with FaultServer(tmp_path) as server:
+        item.assets["b"].href = server.url("a földer/careless.tif")
+        assert "a fö" in item.assets["b"].href
+        assert float(econsat.load(item, chunks=None).b.sum()) == 28
+        item.assets["b"].href = server.url("a%20f%C3%B6lder/careless.tif")
+        assert float(econsat.load(item, chunks=None).b.sum()) == 28
+
+
+def test_a_grid_whose_middle_lies_off_the_globe_has_solar_days_or_a_clear_error(tmp_path: Path) -> None:
+    corner = {"crs": "ESRI:54009", "bounds": (-18e6, 0.0, -9e6, 9e6)}
+    assert econsat.load(careless(tmp_path, np.ones((9, 9), "uint8"), **corner)).b.shape == (1, 9, 9)
+    off = {"crs": "ESRI:54009", "bounds": (-18e6, 8e6, -17e6, 9e6)}
+    with pytest.raises(GridError, match="cannot be expressed"):
+        econsat.load(careless(tmp_path, np.ones((2, 2), "uint8"), **off))

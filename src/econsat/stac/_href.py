@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from econsat.errors import ParameterError, ReadError
 from econsat.stac._provenance import unsigned
@@ -28,6 +28,8 @@ __all__ = ["DRIVERS", "Failed", "Failure", "Opened", "href_of", "reason"]
 DRIVERS = ("GTiff", "JP2OpenJPEG")
 """Drivers that may be allowed: they read the file they are given and no other."""
 
+# Reserved characters of RFC 3986, and the sign that escapes begin with.
+_IN_ADDRESSES = "%:/?#[]@!$&'()*+,;="
 _HEAD = 512
 _HEAD_TIMEOUT = 10.0
 _TIFF_MAGIC = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
@@ -89,6 +91,8 @@ class Opened:
             reason = "the address holds control characters"
         elif urlsplit(href).scheme.lower() in ("http", "https"):
             reason = _refused_host(href)
+            # Catalogs name files with spaces and accents as they are; what is escaped already stays so.
+            href = quote(href, safe=_IN_ADDRESSES)
         else:
             href, reason = _local(href, remote=self.remote)
         if reason is not None:

@@ -20,7 +20,7 @@ import pystac
 
 from econsat.errors import ParameterError, SizeError, SyntheticDataWarning, UndatedWarning
 from econsat.stac import _grid, _href, _provenance
-from econsat.stac._bounds import Placed, crs_name
+from econsat.stac._bounds import Placed, bounds_in, crs_name
 from econsat.stac._prepare import Job, Wanted, calibrate, checked, find, label, probe, settle, too_many
 
 if TYPE_CHECKING:
@@ -307,7 +307,13 @@ def _span(item: pystac.Item) -> str:
 
 def _groups(items: Sequence[pystac.Item], groupby: str | None, box: GeoBox) -> dict[int, tuple[str, ...]]:
     """Return the key of each item's time step, by the item's identity."""
+    from odc.geo.crs import CRS
+
     ((longitude, _),) = box.extent.centroid.to_crs("EPSG:4326").points
+    if not math.isfinite(longitude):
+        # The middle of an interrupted or oval map may lie off the globe.
+        west, _, east, _ = bounds_in(Placed("the grid", box), CRS("EPSG:4326"))
+        longitude = (west + east) / 2
     # Local solar time to the hour: 15 degrees of longitude an hour.
     shift = dt.timedelta(hours=int(longitude / 15))
     keys: dict[int, tuple[str, ...]] = {}
