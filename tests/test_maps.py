@@ -463,3 +463,85 @@ def test_the_sub_package_is_light() -> None:
 
     code = "import sys, econsat.maps; assert not {'folium', 'geopandas', 'matplotlib', 'numpy'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"opacity": "x"},
+        {"opacity": float("nan")},
+        {"vmin": float("nan")},
+        {"vmax": float("inf")},
+        {"vmin": "low"},
+        {"classes": 2.5},
+        {"classes": [1, "a"]},
+        {"classes": [0, 1, float("inf")]},
+        {"cmap": ["#ffffff"]},
+    ],
+)
+def test_arguments_of_the_wrong_kind_are_named(provinces: gpd.GeoDataFrame, given: dict[str, object]) -> None:
+    with pytest.raises(ParameterError, match=next(iter(given))):
+        Map(basemap=False).add_regions(provinces, column="value", **given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("given", [{"height": "100%"}, {"height": 0}, {"zoom_start": float("nan")}])
+def test_sizes_of_a_map_are_checked(given: dict[str, object]) -> None:
+    with pytest.raises(ParameterError, match=next(iter(given))):
+        Map(**given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("given", [{"dpi": 0}, {"width_px": 1_000_000}])
+def test_sizes_of_a_picture_are_checked(given: dict[str, int]) -> None:
+    with pytest.raises(ParameterError, match=next(iter(given))):
+        Map(basemap=False).to_png(**given)
+
+
+def test_columns_without_colours_are_refused(provinces: gpd.GeoDataFrame, places: gpd.GeoDataFrame) -> None:
+    lists = provinces.assign(value=[[i] for i in range(len(provinces))])
+    with pytest.raises(ParameterError, match="'value' holds lists"):
+        Map(basemap=False).add_regions(lists, column="value")
+    twice = pd.concat([provinces, provinces[["value"]]], axis=1)
+    with pytest.raises(ParameterError, match="2 columns"):
+        Map(basemap=False).add_regions(twice, column="value")
+    with pytest.raises(ParameterError, match="radius"):
+        Map(basemap=False).add_points(places, radius=float("nan"))
+
+
+def test_metres_taken_for_degrees_are_refused() -> None:
+    frame = gpd.GeoDataFrame(geometry=[Point(500_000, 9_600_000)], index=["gitega"], crs="EPSG:4326")
+    with pytest.raises(RegionError, match=r"gitega.*no degrees"):
+        Map().add_points(frame)
+
+
+@pytest.mark.parametrize("layer", ["popup", "tooltip", "geojson"])
+def test_a_picture_in_the_text_of_a_folium_object_is_refused(layer: str) -> None:
+    picture = "<img class=\"x\" src='https://x.example/a.png'>"
+    m = Map(basemap=False)
+    if layer == "geojson":
+        frame = gpd.GeoDataFrame({"a": [picture]}, geometry=[Point(1, 2)], crs="EPSG:4326")
+        folium.GeoJson(frame, tooltip=folium.GeoJsonTooltip(["a"])).add_to(m)
+    else:
+        folium.CircleMarker([1, 2], **{layer: picture}).add_to(m)
+    with pytest.raises(MapError, match=r"x\.example"):
+        m.get_root().render()
+
+
+def test_a_link_to_click_in_a_popup_is_allowed() -> None:
+    m = Map(basemap=False)
+    folium.CircleMarker([1, 2], popup="<a href='https://x.example/'>see</a> <b>a // b</b>").add_to(m)
+    assert "x.example" in m.get_root().render()
+
+
+def test_dates_are_categories_and_a_missing_one_is_missing(provinces: gpd.GeoDataFrame) -> None:
+    days = pd.to_datetime(["2020-05-18", None] + ["2021-01-01"] * (len(provinces) - 2))
+    m = Map(basemap=False).add_regions(provinces.assign(day=days), column="day")
+    layer = m.layers[0]
+    assert layer.scale.labels == ("2020-05-18", "2021-01-01")  # type: ignore[attr-defined]
+    assert layer.index.tolist()[:3] == [1, 0, 2]  # type: ignore[attr-defined]
+    m.get_root().render()
+
+
+@pytest.mark.parametrize("kind", ["datetime64[ns]", "complex128"])
+def test_no_area_follows_a_date(places: gpd.GeoDataFrame, kind: str) -> None:
+    with pytest.raises(ParameterError, match="size='when'"):
+        Map(basemap=False).add_points(places.assign(when=pd.Series(1, index=places.index).astype(kind)), size="when")

@@ -829,3 +829,48 @@ def test_a_report_is_made_with_the_network_cut(small: Path, tmp_path: Path) -> N
     done = subprocess.run([unshare, "-n", "bash", "-c", command], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr, done.stdout) == (0, "", "")
     assert "('BDI', 8.0" in html.unescape(out.read_text("utf-8"))
+
+
+def test_a_long_dotted_text_is_searched_once() -> None:
+    text = "a.b-" * 60_000
+    started = time.process_time()
+    assert redact(text) == text
+    # Searched again from each word it would take minutes; this is no measure of speed.
+    assert time.process_time() - started < 20
+
+
+def test_a_notebook_of_another_language_is_refused(tmp_path: Path) -> None:
+    nb = new_notebook(cells=[new_code_cell("print(1)")], metadata={"language_info": {"name": "R"}})
+    nbformat.write(nb, tmp_path / "r.ipynb")
+    with pytest.raises(ReportError, match="written in R"):
+        reports.run(tmp_path / "r.ipynb", out=tmp_path / "r.html")
+    assert not list(tmp_path.glob("*.html"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes on Linux only")
+def test_a_report_whose_name_is_no_text_is_written(small: Path) -> None:
+    out = small.parent / os.fsdecode(b"l\xe4nder.html")
+    assert "nder.html" in reports.run(small, out=out).read_text("utf-8")
+
+
+def test_a_kernel_that_never_answers_names_the_loopback_interface(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import atexit
+
+    from jupyter_client.asynchronous.client import AsyncKernelClient
+    from nbclient import NotebookClient
+
+    async def silent(*_: object, **__: object) -> None:
+        raise RuntimeError("Kernel didn't respond in 1 seconds")
+
+    left: list[object] = []
+    monkeypatch.setattr(AsyncKernelClient, "wait_for_ready", silent)
+    monkeypatch.setattr(atexit, "register", lambda call, *_, **__: left.append(call))
+    monkeypatch.setattr(atexit, "unregister", lambda call: call in left and left.remove(call))
+    with pytest.raises(ReportError, match=r"127\.0\.0\.1"):
+        reports.run(small, out=small.parent / "a.html")
+    assert not [call for call in left if getattr(call, "__self__", None).__class__ is NotebookClient]
+
+
+def test_an_embedded_picture_after_a_space_is_no_load() -> None:
+    assert external_loads('<p style="background: url( data:image/png;base64,AAAA )">x</p>') == []
+    assert external_loads("<p style=\"background: url( 'https://x.example/a' )\">x</p>")

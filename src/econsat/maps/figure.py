@@ -27,6 +27,7 @@ POLICY = (
 _OUTSIDE = re.compile(r"^\s*(?:(?:https?|ftp|wss?|file):|//)", re.IGNORECASE)
 _IN_STYLE = re.compile(r"(?:url\(\s*|@import\s+)['\"]?\s*((?:https?:)?//[^'\")\s]*)", re.IGNORECASE)
 _IN_CALL = re.compile(r"\(\s*[\"'`]((?:https?:)?//[^\"'`]*)", re.IGNORECASE)
+_TAG = re.compile(r"<[a-zA-Z][^<>]*//[^<>]*>")
 _LOADING = {"src", "href", "data", "poster", "srcset", "action", "background", "formaction", "xlink:href"}
 _ID = re.compile(r"(?<=_)[0-9a-f]{32}(?![0-9a-f])")
 
@@ -130,7 +131,7 @@ class OfflineFigure(Figure):
         links.feed(
             "".join(c.render() for c in self.header._children.values() if not isinstance(c, (JavascriptLink, CssLink)))
         )
-        foreign += links.found + _IN_CALL.findall(script)
+        foreign += links.found + _IN_CALL.findall(script) + _tags_load(script)
         if foreign:
             shown = "; ".join(url[:120] for url in foreign[:3])
             raise MapError(
@@ -173,6 +174,19 @@ class OfflineFigure(Figure):
             "style='display:block;margin:0 auto;max-width:100%;max-height:100%'>"
             f"{frame}style='position:absolute;left:0;top:0;width:100%;height:100%;border:0;background:#fff'></iframe></div>"
         )
+
+
+def _tags_load(script: str) -> list[str]:
+    """List what the HTML inside a script would load: that of folium's popups and tooltips stands there."""
+    found: list[str] = []
+    # As folium's JSON writes them.
+    for escaped, sign in (("\\u003c", "<"), ("\\u003e", ">"), ("\\u0027", "'"), ("\\u0026", "&")):
+        script = script.replace(escaped, sign)
+    for tag in _TAG.findall(script):
+        links = _Links()
+        links.feed(tag.replace("\\", ""))
+        found += links.found
+    return found
 
 
 def _ids(element: Element) -> Iterator[str]:

@@ -191,6 +191,13 @@ def prepare(frame: gpd.GeoDataFrame, *, what: str) -> gpd.GeoDataFrame:
         raise RegionError(
             f"{what} {bad} have coordinates that cannot be placed in EPSG:4326; check the CRS ({frame.crs})"
         )
+    off = (np.abs(bounds[:, [1, 3]]) > 90 + 1e-6).any(axis=1) | (np.abs(bounds[:, [0, 2]]) > 540).any(axis=1)
+    if off.any():
+        ids, where = out.index[off][:5].tolist(), bounds[off][0].round(3).tolist()
+        raise RegionError(
+            f"{what} {ids} lie at {where} (west, south, east, north), which are no degrees: is the CRS really "
+            f"{frame.crs.to_string()}, and are x and y in order? set_crs(..., allow_override=True) mends a wrong CRS"
+        )
     return out
 
 

@@ -81,6 +81,9 @@ class Map(Display):
         basemap: bool = True,
         title: str | None = None,
     ) -> None:
+        height = int(_number(height, "height", least=1, most=10_000))
+        if zoom_start is not None:
+            zoom_start = _number(zoom_start, "zoom_start", least=0, most=24)
         try:
             super().__init__(
                 location=location,
@@ -101,7 +104,7 @@ class Map(Display):
         self._centre = None if location is None else (float(self.location[0]), float(self.location[1]))
         self._zoom = zoom_start
         self._pixels = height
-        OfflineFigure(height=f"{int(height)}px", title=self.title or "Map").add_child(self)
+        OfflineFigure(height=f"{height}px", title=self.title or "Map").add_child(self)
         self.add_child(Start(), name="econsat_start")
         if basemap:
             self.add_basemap()
@@ -341,6 +344,8 @@ class Map(Display):
         frame = prepare(gdf, what="points")
         _known_column(frame, column)
         _known_column(frame, size, argument="size")
+        if size is not None and frame[size].dtype.kind in "mMc":
+            raise ParameterError(f"size={size!r} holds {frame[size].dtype}, not numbers that an area can follow")
         found = None if column is None else column_scale(
             frame[column], scale=scale, cmap=cmap, classes=classes, vmin=vmin, vmax=vmax, unit=unit
         )  # fmt: skip
@@ -352,7 +357,7 @@ class Map(Display):
             tooltip=tooltip,
             popup=popup,
             size=size,
-            radius=float(radius) if radius is not None else 14.0 if size else 4.0,
+            radius=_number((14.0 if size else 4.0) if radius is None else radius, "radius", least=0, most=1000),
             color=_color(color),
             opacity=_share(opacity),
             show=show,
@@ -386,12 +391,22 @@ def _known_column(frame: gpd.GeoDataFrame, column: str | None, *, argument: str 
     known = [c for c in frame.columns if c != frame.geometry.name]
     if column is not None and column not in known:
         raise ParameterError(f"{argument}={column!r} is not a column of the table; it has {known}")
+    if column is not None and known.count(column) > 1:
+        raise ParameterError(f"{argument}={column!r} is the name of {known.count(column)} columns; give each its own")
 
 
 def _share(opacity: float) -> float:
-    if not 0 <= opacity <= 1:
-        raise ParameterError(f"opacity={opacity} must lie in 0..1")
-    return float(opacity)
+    return _number(opacity, "opacity", least=0, most=1)
+
+
+def _number(value: Any, argument: str, *, least: float, most: float) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise ParameterError(f"{argument}={value!r} is not a number") from error
+    if not least <= number <= most:
+        raise ParameterError(f"{argument}={value} must lie in {least:g}..{most:g}")
+    return number
 
 
 def _color(color: str) -> str:

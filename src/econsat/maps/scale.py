@@ -61,7 +61,10 @@ def _sample(cmap: Any, n: int) -> tuple[str, ...]:
         if isinstance(cmap, str):
             cmap = colormaps[cmap]
         elif not isinstance(cmap, colors.Colormap):
-            cmap = colors.LinearSegmentedColormap.from_list("own", list(cmap))
+            listed = list(cmap)
+            if len(listed) < 2:
+                raise ValueError("too few colours")
+            cmap = colors.LinearSegmentedColormap.from_list("own", listed)
     except (KeyError, ValueError, TypeError) as error:
         raise ParameterError(
             f"cmap={cmap!r} is neither the name of a matplotlib colour map (like 'viridis', 'magma', 'YlOrRd') nor a "
@@ -161,12 +164,18 @@ class Scale:
         numbers = _numbers(values).ravel()
         numbers = numbers[np.isfinite(numbers) & ((numbers > 0) | (kind != "log"))]
         if classes is not None and not isinstance(classes, (int, np.integer)):
-            edges = np.asarray(list(classes), dtype=float)
-            if edges.size < 2 or not np.all(np.diff(edges) > 0):
-                raise ParameterError(f"classes={list(classes)!r} must be two or more ascending limits")
+            try:
+                edges = np.asarray(list(classes), dtype=float)
+            except (TypeError, ValueError) as error:
+                raise ParameterError(f"classes={classes!r} is neither a whole number nor a list of limits") from error
+            if edges.ndim != 1 or edges.size < 2 or not np.isfinite(edges).all() or not np.all(np.diff(edges) > 0):
+                raise ParameterError(f"classes={list(classes)!r} must be two or more ascending finite limits")
             return cls("classes", tuple(edges.tolist()), _sample(cmap, edges.size - 1), unit=unit)
         if classes is not None and classes < 1:
             raise ParameterError(f"classes={classes} must be 1 or more")
+        for name, end in (("vmin", vmin), ("vmax", vmax)):
+            if end is not None and not _is_finite(end):
+                raise ParameterError(f"{name}={end!r} must be a finite number, or None for that of the values")
         low = vmin if vmin is not None else (float(numbers.min()) if numbers.size else None)
         high = vmax if vmax is not None else (float(numbers.max()) if numbers.size else None)
         if low is None or high is None:
@@ -333,6 +342,13 @@ def _apart(where: NDArray[np.float64], labels: list[str]) -> bool:
     """Whether labels centred at shares `where` of a legend's bar leave room between them."""
     halves = np.array([len(label) for label in labels]) * _LABEL_SHARE / 2
     return bool(np.all(np.diff(where) >= halves[:-1] + halves[1:]))
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        return bool(np.isfinite(value))
+    except TypeError:
+        return False
 
 
 def _hashable(value: Any) -> bool:

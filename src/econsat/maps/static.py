@@ -42,6 +42,8 @@ def draw(chart: Map, *, width_px: int = 1000, dpi: int = 110) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    if not (dpi > 0 and 0 < width_px <= 10_000):
+        raise ParameterError(f"width_px={width_px} and dpi={dpi} must be above 0, and width_px at most 10,000")
     width = width_px * 72 / dpi
     legends = [legend for layer in chart.layers if layer.show and (legend := layer.legend()) is not None]
     map_width = width - 2 * MARGIN - (LEGEND_WIDTH + MARGIN if legends else 0)

@@ -44,9 +44,23 @@ def column_scale(
     """Return the scale for a column: one of distinct values for text, else a numeric one."""
     if isinstance(scale, Scale):
         return scale
+    if pd.api.types.is_complex_dtype(values):
+        raise ParameterError(f"column {values.name!r} holds complex numbers, which have no order: take abs() or .real")
+    # As numbers they would be nanoseconds, and a missing one the least of all.
+    timely = values.dtype.kind in "mM"
+    if timely:
+        values = values.astype(object)
     numeric = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
     if not numeric and not values.isna().all():
-        if pd.to_numeric(values.dropna(), errors="coerce").notna().all() and not pd.api.types.is_bool_dtype(values):
+        if not all(type(value).__hash__ for value in values.dropna()):
+            raise ParameterError(
+                f"column {values.name!r} holds lists or the like, which have no colours: give numbers or texts"
+            )
+        if (
+            not timely
+            and pd.to_numeric(values.dropna(), errors="coerce").notna().all()
+            and not pd.api.types.is_bool_dtype(values)
+        ):
             values = pd.to_numeric(values)
         else:
             kept = sorted(values.dropna().unique().tolist(), key=str)

@@ -8,6 +8,7 @@ environment.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import math
 import os
 import re
@@ -113,7 +114,7 @@ def execute(
     ------
     ReportError
         If a cell fails, runs out of time, or takes the kernel down. The message names the cell; nbclient's
-        own error is the cause.
+        own error is the cause. Also for a notebook in another language than Python.
 
     Examples
     --------
@@ -123,6 +124,7 @@ def execute(
     >>> nb.cells[0].outputs[0].data["text/plain"]
     '42'
     """
+    _check_language(nb)
     where = places(nb)
     running = [next(iter(where), 0)]
     bar = progress(total=len(where), desc=title, unit="cell") if progress is not None else None
@@ -194,7 +196,11 @@ async def _execute(
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
     }
     with (scratch / _LOG).open("wb") as log:
-        await client.async_execute(env=environment, stdout=log, stderr=log, cleanup_kc=True)
+        try:
+            await client.async_execute(env=environment, stdout=log, stderr=log, cleanup_kc=True)
+        finally:
+            # nbclient leaves this behind where a kernel never answered, and it fails when Python ends.
+            atexit.unregister(client._cleanup_kernel)
 
 
 def _run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -233,6 +239,14 @@ def _run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         raise failure[0]
 
 
+def _check_language(nb: Any) -> None:
+    """Refuse a notebook of another language: run as Python, some of its cells might even work."""
+    spec, info = nb.metadata.get("kernelspec", {}), nb.metadata.get("language_info", {})
+    language = str(spec.get("language") or info.get("name") or "python")
+    if language.lower() not in ("python", "ipython"):
+        raise ReportError(f"No report was written: the notebook is written in {language}, and only Python can be run.")
+
+
 def _explain(error: Exception, place: CellPlace | None, timeout: float | None, last_words: str) -> ReportError:
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
@@ -246,6 +260,11 @@ def _explain(error: Exception, place: CellPlace | None, timeout: float | None, l
     if isinstance(error, DeadKernelError):
         cause = f"Its last words: {last_words}" if last_words else "Most often it has run out of memory."
         return ReportError(f"No report was written: the kernel died in {place}. {cause}")
+    if str(error).startswith("Kernel didn't respond"):
+        return ReportError(
+            f"No report was written: no kernel answered within {_STARTUP_SECONDS} seconds. It talks over the loopback "
+            f"interface, 127.0.0.1, which must be up and not filtered. {last_words}".rstrip()
+        )
     return ReportError(f"No report was written: the notebook could not be run: {type(error).__name__}: {error}")
 
 

@@ -377,4 +377,6 @@ def _command(notebook: str, values: Mapping[str, Any], target: Path) -> str:
     for name, value in values.items():
         text = json.dumps(value) if isinstance(value, list) else "" if value is None else str(value)
         words += ["-p", f"{name}={text}"]
-    return redact(shlex.join([*words, "-o", target.name]))
+    # A file's name may hold bytes that are no text in the locale; a page cannot.
+    file = os.fsencode(target.name).decode("utf-8", "replace")
+    return redact(shlex.join([*words, "-o", file]))

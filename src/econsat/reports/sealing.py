@@ -32,7 +32,7 @@ _FETCHED = {
 }
 _LINKS = {"a", "area"}
 _WITHIN = ("data:", "#", "about:", "blob:")
-_CSS_URL = re.compile(r"""url\(\s*['"]?(?!data:|#|['"])([^'")]+)['"]?\s*\)""", re.IGNORECASE)
+_CSS_URL = re.compile(r"""url\(\s*+['"]?+(?!data:|#)([^'")]+)['"]?\s*\)""", re.IGNORECASE)
 _CSS_IMPORT = re.compile(r"@import\s+[^;]+;?", re.IGNORECASE)
 _NUMBER = re.compile(r"^[-+−]?[\d,.\s]*\d(?:[eE][-+]?\d+)?\s?%?$")
 # Columns beyond which a table is set small on paper, where it cannot scroll.

@@ -28,7 +28,8 @@ _PAIR = re.compile(rf"(?P<sep>\?|%3F|{_AND})(?P<name>{_NAMES})(?:=|%3D)(?P<value
 # What stands where a removed pair opened a query; no text that nbformat accepts holds this character.
 _GONE = "\x00"
 _QUERY = re.compile(rf"(?P<open>\?|%3F){_GONE}(?P<more>{_AND})?", re.IGNORECASE)
-_USER = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://)[^\s/@:\"'<>]+:[^\s/@\"'<>]+@", re.IGNORECASE)
+# A scheme is short; without the limit a long dotted text is searched again from each of its words.
+_USER = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]{0,30}://)[^\s/@:\"'<>]+:[^\s/@\"'<>]+@", re.IGNORECASE)
 # "Basic" and "bearer" are words of prose, too: a header's name, or a digit in a long run, tells them apart.
 _BEARER = re.compile(
     r"(?P<word>authorization[\"']?\s*[:=]\s*[\"']?(?:bearer|basic)\s+|\bbearer\s+(?=\S*\d)(?=\S{20}))"
