@@ -176,6 +176,7 @@ def test_an_unknown_catalog_is_a_clear_error() -> None:
 
 def test_version_is_printed() -> None:
     assert runner.invoke(app, ["version"]).stdout == f"econsat {report.version()}\n"
+    assert runner.invoke(app, ["--version"]).stdout == f"econsat {report.version()}\n"
 
 
 def test_help_imports_nothing_heavy() -> None:
