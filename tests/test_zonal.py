@@ -19,7 +19,7 @@ from hypothesis import given, settings, strategies as st
 from econsat import zonal
 from econsat.errors import (
     DataError,
-    GeometryRepairedWarning,
+    GeometryWarning,
     GridError,
     MissingCRSError,
     ParameterError,
@@ -661,9 +661,16 @@ def test_layers_that_cannot_be_summed_are_refused():
 
 def test_invalid_polygons_are_repaired_and_said():
     bow_tie = shapely.Polygon([(0, 0), (4, 4), (4, 0), (0, 4)])
-    with pytest.warns(GeometryRepairedWarning, match="1 of 1"):
+    with pytest.warns(GeometryWarning, match="1 of 1"):
         held = zonal.weights(small(), frame_of(bow_tie))
     assert held.cells(0)["share"].sum() == pytest.approx(8.0)
+
+
+def test_a_polygon_without_area_is_refused_by_name():
+    line = shapely.Polygon([(0, 0), (2, 2), (0, 0)])
+    frame = frame_of(line, shapely.box(0, 0, 1, 1)).set_index(pd_index("line", "box"))
+    with pytest.warns(GeometryWarning), pytest.raises(RegionError, match=r"1 of 2 regions .* no area left .* line"):
+        zonal.weights(small(), frame)
 
 
 def test_weights_of_another_grid_are_refused():

@@ -1,4 +1,4 @@
-"""Shapes on the globe: geodesic circles, and geometries cut at the antimeridian."""
+"""Shapes on the globe: geodesic circles, geometries cut at the antimeridian, and the repair of invalid ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pyproj import Geod
 from shapely import affinity
 from shapely.geometry.base import BaseGeometry
 
-__all__ = ["circle", "wrapped"]
+__all__ = ["circle", "repaired", "wrapped"]
 
 _VERTICES = 360
 
@@ -46,6 +46,23 @@ def _cap(xs: np.ndarray, ys: np.ndarray, pole: float) -> BaseGeometry:
     at_edge = ys[-1] + (ys[0] - ys[-1]) * ((180.0 - xs[-1]) / gap if gap > 0 else 0.0)
     ring = [(-180.0, at_edge), *zip(xs, ys, strict=True), (180.0, at_edge), (180.0, pole), (-180.0, pole)]
     return shapely.make_valid(shapely.Polygon(ring))
+
+
+def repaired(geometry: BaseGeometry) -> BaseGeometry:
+    """Return a valid geometry of the same kind; empty where nothing of that kind is left.
+
+    A repaired polygon may trail lines and points where it folded onto itself; only its area is the region.
+
+    Examples
+    --------
+    >>> repaired(shapely.Polygon([(0, 0), (2, 2), (2, 0), (0, 2)])).area
+    2.0
+    >>> repaired(shapely.Polygon([(0, 0), (2, 2), (0, 0)])).is_empty
+    True
+    """
+    pieces = shapely.get_parts(shapely.get_parts(shapely.make_valid(geometry)))
+    same = pieces[shapely.get_dimensions(pieces) == shapely.get_dimensions(geometry)]
+    return shapely.union_all(same)
 
 
 def wrapped(geometry: BaseGeometry) -> BaseGeometry:

@@ -16,7 +16,7 @@ import shapely
 from pyproj.exceptions import CRSError
 from shapely.geometry.base import BaseGeometry
 
-from econsat._globe import wrapped
+from econsat._globe import repaired, wrapped
 from econsat.errors import GeometryWarning, MissingCRSError, RegionError
 
 __all__ = ["as_frame", "looks_like_file", "tidy"]
@@ -253,17 +253,12 @@ def _repaired(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     broken = ~frame.geometry.is_valid
     if not broken.any():
         return frame
-    fixed: list[BaseGeometry] = []
-    for geometry in frame.geometry[broken]:
-        whole = shapely.make_valid(geometry)
-        # A repaired polygon may trail lines and points where it folded onto itself; only its area is the
-        # region.
-        same = [g for g in shapely.get_parts(whole) if shapely.get_dimensions(g) == shapely.get_dimensions(geometry)]
-        parts = [p for g in same for p in shapely.get_parts(g)]
-        if not parts:
-            name = frame.index[broken][len(fixed)]
-            raise RegionError(f"the geometry of {name!r} is invalid and nothing of it is left after repair")
-        fixed.append(shapely.union_all(parts))
+    fixed = [repaired(geometry) for geometry in frame.geometry[broken]]
+    gone = [str(name) for name, shape in zip(frame.index[broken], fixed, strict=True) if shape.is_empty]
+    if gone:
+        raise RegionError(
+            f"the geometry of {', '.join(map(repr, gone[:5]))} is invalid and nothing of it is left after repair"
+        )
     frame = frame.copy()
     frame.loc[broken, "geometry"] = gpd.GeoSeries(fixed, index=frame.index[broken], crs=frame.crs)
     some = ", ".join(frame.index[broken][:5])

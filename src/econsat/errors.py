@@ -14,7 +14,6 @@ __all__ = [
     "EconsatWarning",
     "EmptySearchError",
     "FewClustersWarning",
-    "GeometryRepairedWarning",
     "GeometryWarning",
     "GridError",
     "IndicatorError",
@@ -135,10 +134,6 @@ class SyntheticDataWarning(EconsatWarning):
 
 class UndatedWarning(EconsatWarning):
     """A scene carries no date of its own, only the span in which its sensor can have taken it."""
-
-
-class GeometryRepairedWarning(EconsatWarning):
-    """Polygons were invalid (self-crossing) and were repaired."""
 
 
 class GeometryWarning(EconsatWarning):

@@ -10,7 +10,8 @@ import numpy as np
 import pyproj
 import shapely
 
-from econsat.errors import GeometryRepairedWarning, MissingCRSError, RegionError
+from econsat._globe import repaired
+from econsat.errors import GeometryWarning, MissingCRSError, RegionError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,7 +52,7 @@ def polygons_on(grid: Grid, regions: gpd.GeoDataFrame | gpd.GeoSeries) -> NDArra
 
     Warns
     -----
-    GeometryRepairedWarning
+    GeometryWarning
         If polygons were invalid (self-crossing) and had to be repaired; the message counts and names them.
     """
     if not isinstance(regions, gpd.GeoDataFrame | gpd.GeoSeries):
@@ -128,20 +129,22 @@ def _repaired(shapes: NDArray[Any], regions: Any) -> NDArray[Any]:
     warnings.warn(
         f"{int(broken.sum())} of {len(shapes)} regions had invalid polygons and were repaired: "
         f"{_names(regions, broken)} ({shapely.is_valid_reason(shapes[broken][0])}).",
-        GeometryRepairedWarning,
+        GeometryWarning,
         stacklevel=5,
     )
-    return _made_valid(shapes)
+    return _made_valid(shapes, regions)
 
 
-def _made_valid(shapes: NDArray[Any]) -> NDArray[Any]:
+def _made_valid(shapes: NDArray[Any], regions: Any) -> NDArray[Any]:
     shapes = shapes.copy()
-    broken = ~shapely.is_valid(shapes)
-    # what a repair leaves besides polygons (touching points, collapsed spikes) has no area
-    for i in np.flatnonzero(broken):
-        parts = shapely.get_parts(shapely.make_valid(shapes[i]))
-        parts = shapely.get_parts(parts)
-        shapes[i] = shapely.union_all(parts[shapely.get_type_id(parts) == 3])
+    for i in np.flatnonzero(~shapely.is_valid(shapes)):
+        shapes[i] = repaired(shapes[i])
+    gone = shapely.is_empty(shapes)
+    if gone.any():
+        raise RegionError(
+            f"{int(gone.sum())} of {len(shapes)} regions are invalid and have no area left after repair: "
+            f"{_names(regions, gone)}. Drop them or give them a polygon."
+        )
     return shapes
 
 
@@ -168,7 +171,7 @@ def _reprojected(shapes: NDArray[Any], regions: Any, grid: Grid) -> NDArray[Any]
                 f"Region {regions.index[i]!r} cannot be expressed in the grid's CRS ({grid.crs.name}): {why}"
             )
         out[i] = moved
-    return _made_valid(out)
+    return _made_valid(out, regions)
 
 
 def _densified(shape: Any, forward: Any, grid: Grid) -> Any:

@@ -225,7 +225,7 @@ def weights(grid: xr.DataArray | xr.Dataset | Grid | Any, regions: gpd.GeoDataFr
 
     Warns
     -----
-    GeometryRepairedWarning
+    GeometryWarning
         If invalid polygons had to be repaired.
 
     Notes
