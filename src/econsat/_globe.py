@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import shapely
 from pyproj import Geod
@@ -65,32 +67,35 @@ def repaired(geometry: BaseGeometry) -> BaseGeometry:
     return shapely.union_all(same)
 
 
-def wrapped(geometry: BaseGeometry) -> BaseGeometry:
-    """Return a geometry cut at the antimeridian and moved into -180..180.
+def wrapped(geometry: BaseGeometry, *, origin: float = -180.0) -> BaseGeometry:
+    """Return a valid geometry cut and moved by whole turns into longitudes ``origin .. origin + 360``.
 
     Examples
     --------
     >>> wrapped(shapely.box(170, 0, 190, 10)).bounds
     (-180.0, 0.0, 180.0, 10.0)
+    >>> wrapped(shapely.box(-175, 0, -170, 10), origin=0.0).bounds
+    (185.0, 0.0, 190.0, 10.0)
     """
     west, _, east, _ = geometry.bounds
-    if west >= -180.0 and east <= 180.0:
+    if west >= origin and east <= origin + 360.0:
         return geometry
     if geometry.geom_type == "GeometryCollection":
-        return shapely.GeometryCollection([wrapped(part) for part in shapely.get_parts(geometry)])
+        return shapely.GeometryCollection([wrapped(part, origin=origin) for part in shapely.get_parts(geometry)])
     if shapely.get_dimensions(geometry) == 0:
-        return shapely.transform(geometry, _turned)
+        return shapely.transform(geometry, lambda xy: _turned(xy, origin))
     parts: list[BaseGeometry] = []
-    for turn in (-360.0, 0.0, 360.0):
-        cut = shapely.intersection(geometry, shapely.box(-180.0 - turn, -90.0, 180.0 - turn, 90.0))
-        moved = affinity.translate(cut, xoff=turn)
+    for turn in range(math.floor((west - origin) / 360.0), math.floor((east - origin) / 360.0) + 1):
+        start = origin + 360.0 * turn
+        cut = shapely.intersection(geometry, shapely.box(start, -90.0, start + 360.0, 90.0))
+        moved = affinity.translate(cut, xoff=-360.0 * turn)
         parts.extend(g for g in shapely.get_parts(moved) if not g.is_empty)
     flat = [g for g in parts if shapely.get_dimensions(g) == shapely.get_dimensions(geometry)]
     return shapely.union_all(flat)
 
 
-def _turned(xy: np.ndarray) -> np.ndarray:
-    """Move points by whole turns into -180..180; those there already stay as they are."""
+def _turned(xy: np.ndarray, origin: float) -> np.ndarray:
+    """Move points by whole turns into 360 degrees from `origin`; those there already stay as they are."""
     x = xy[:, 0]
-    away = np.abs(x) > 180.0
-    return np.column_stack([np.where(away, (x + 180.0) % 360.0 - 180.0, x), xy[:, 1]])
+    away = (x < origin) | (x > origin + 360.0)
+    return np.column_stack([np.where(away, (x - origin) % 360.0 + origin, x), xy[:, 1]])

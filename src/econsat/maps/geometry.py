@@ -11,8 +11,8 @@ import geopandas as gpd
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from shapely import affinity
 
+from econsat._globe import repaired, wrapped
 from econsat.errors import MissingCRSError, ParameterError, RegionError
 
 __all__ = ["View", "encode", "look_at", "prepare", "simplify", "view_around", "view_of_bounds", "wrap"]
@@ -211,20 +211,9 @@ def wrap(geometries: Geometries, origin: float) -> Geometries:
         return geometries
     out = geometries.copy()
     for i in np.flatnonzero(outside):
-        out[i] = _wrap_one(geometries[i], origin)
+        shape = geometries[i]
+        out[i] = wrapped(shape if shapely.is_valid(shape) else repaired(shape), origin=origin)
     return out
-
-
-def _wrap_one(geometry: Any, origin: float) -> Any:
-    box = shapely.box(origin, -90, origin + 360, 90)
-    dimension = shapely.get_dimensions(geometry)
-    pieces: list[Any] = []
-    valid = geometry if shapely.is_valid(geometry) else shapely.make_valid(geometry)
-    for turn in (-720, -360, 0, 360, 720):
-        moved = affinity.translate(valid, xoff=turn)
-        parts = shapely.get_parts(shapely.intersection(moved, box))
-        pieces += [p for p in parts if shapely.get_dimensions(p) == dimension and not shapely.is_empty(p)]
-    return pieces[0] if len(pieces) == 1 else shapely.union_all(pieces)
 
 
 def simplify(geometries: Geometries, view: View) -> Geometries:
