@@ -219,21 +219,25 @@ def _run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
     task = loop.create_task(guarded())
 
+    done = threading.Event()
+
     def serve() -> None:
         try:
             loop.run_until_complete(task)
             loop.run_until_complete(loop.shutdown_asyncgens())
         finally:
             loop.close()
+            done.set()
 
-    thread = threading.Thread(target=serve, name="econsat-report", daemon=True)
-    thread.start()
+    # An event, not `Thread.join`: Python 3.11 takes a thread for finished when Ctrl-C interrupts its join, and the
+    # kernel would be shut down by two threads at once, here and when Python ends.
+    threading.Thread(target=serve, name="econsat-report", daemon=True).start()
     try:
-        while thread.is_alive():
-            thread.join(0.5)
+        while not done.wait(0.5):
+            pass
     except KeyboardInterrupt:
         loop.call_soon_threadsafe(task.cancel)
-        thread.join()
+        done.wait()
         raise
     if failure:
         raise failure[0]
