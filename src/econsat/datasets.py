@@ -11,7 +11,6 @@ import difflib
 import hashlib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +18,11 @@ import geopandas as gpd
 import pandas as pd
 
 from econsat import _bundled
+from econsat._samples import SAMPLES as _SAMPLES, Sample, SampleFile
 from econsat.errors import DataError
 
 __all__ = ["Sample", "SampleFile", "cities", "fetch", "gdp", "ports", "samples", "states_gdp"]
 
-_RAW = "https://raw.githubusercontent.com"
 _PWT = (
     "Feenstra, Inklaar & Timmer (2015), The Next Generation of the Penn World Table, American Economic Review 105(10)"
 )
@@ -125,102 +124,6 @@ def ports() -> gpd.GeoDataFrame:
     return frame
 
 
-@dataclass(frozen=True)
-class SampleFile:
-    """One public file.
-
-    Attributes
-    ----------
-    local : str
-        Its path below `ECONSAT_SAMPLES`.
-    sha256 : str
-        Its checksum.
-    paths : tuple of str
-        Where it lies in the repository; several where it was moved, tried in order.
-    """
-
-    local: str
-    sha256: str
-    paths: tuple[str, ...]
-
-    @property
-    def name(self) -> str:
-        """The file's name."""
-        return self.local.rpartition("/")[2]
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Public files that belong together.
-
-    Attributes
-    ----------
-    title, licence : str
-        What it is, and under which terms.
-    repository, commit : str
-        The public repository, ``owner/name``, and the commit.
-    files : tuple of SampleFile
-        The files.
-    """
-
-    title: str
-    licence: str
-    repository: str
-    commit: str
-    files: tuple[SampleFile, ...]
-
-    def addresses(self, file: SampleFile) -> list[str]:
-        """Return the public addresses of one file."""
-        return [f"{_RAW}/{self.repository}/{self.commit}/{path}" for path in file.paths]
-
-
-def _mumbai(name: str, folder: str, sha256: str) -> SampleFile:
-    return SampleFile(f"nightlights/mumbai/{name}", sha256, (f"{folder}/{name}",))
-
-
-def _kenya(year: int, sha256: str, *folders: str) -> SampleFile:
-    name = f"VNP46A4_NearNadir_Composite_Snow_Free_qflag_t{year}.tif"
-    return SampleFile(f"nightlights/kenya/{name}", sha256, tuple(f"{folder}/{name}" for folder in folders))
-
-
-_CUBE = "assets/mumbai_ntl/datacube"
-_MAP = "assets/mumbai_map"
-_RASTER = "data/ntl_blackmarble/kenya/raster"
-_SAMPLES = {
-    "mumbai-viirs": Sample(
-        title="VIIRS monthly radiance and cloud-free counts, Mumbai, 2012-04 to 2023-01, and two districts",
-        licence="MIT; radiance: Earth Observation Group, CC BY 4.0",
-        repository="xKDR/NighttimeLights.jl",
-        commit="26c60c81207c2f69c74211a25e1f4c7e6b1859e3",
-        files=(
-            _mumbai("mumbai_radiance.nc", _CUBE, "cfede275f2fb4218aabc1835b187be9976efcbca5b62381e8f50e37b8acc0d2c"),
-            _mumbai("mumbai_clouds.nc", _CUBE, "cc76abc2b67a63d593de2a6b8172adbebbb125176dac69fb5ea5a3df5bf5585c"),
-            _mumbai("mumbai_districts.shp", _MAP, "f96d7d0e84fbf1a2cb4c2a6485c647a6534d397911cbb4825812d5565d26efc4"),
-            _mumbai("mumbai_districts.shx", _MAP, "2d001c7175a4d4e77e5da790c10d85f13cb428ec44217b33a502f58a2e41f88b"),
-            _mumbai("mumbai_districts.dbf", _MAP, "c5c20d75e52a73cf746563547b74a92a2314f7a235420b84a6ffda46518d7473"),
-            _mumbai("mumbai_districts.prj", _MAP, "98aaf3d1c0ecadf1a424a4536de261c3daf4e373697cb86c40c43b989daf52eb"),
-        ),
-    ),
-    "kenya-vnp46a4": Sample(
-        title="NASA Black Marble VNP46A4 annual composites (near-nadir, snow-free), Kenya, 2020 to 2023",
-        licence="MIT; pixels: NASA Black Marble, public domain",
-        repository="ramarty/ntl-training",
-        commit="422027fc54662b4397fef8b52a160c8e05ddcee8",
-        files=(
-            _kenya(
-                2020,
-                "fa7f6682952bc9d72aa6d490a3fc77b3a42d96b15a02e4b1bf2feba9f361e704",
-                _RASTER,
-                "data/ntl_blackmarble",
-            ),
-            _kenya(2021, "8cdd1f18fe44cbae0fc2af2e3a42a359e01da871ac455fa24c3887eb2b89f637", _RASTER),
-            _kenya(2022, "388e4586ba4be4a81675ac26c13b7996ca236860865de043e2395bfcf0d85ffd", _RASTER),
-            _kenya(2023, "e23e2febf02e9db5eec492a7f3d1468cc587b80586edeb3b8fad6b2a55c31eb1", _RASTER),
-        ),
-    ),
-}
-
-
 def samples() -> pd.DataFrame:
     """Return the public samples that `fetch` knows, one row a sample.
 
@@ -232,7 +135,8 @@ def samples() -> pd.DataFrame:
     Examples
     --------
     >>> samples().index.tolist()
-    ['kenya-vnp46a4', 'mumbai-viirs']
+    ['country-lights-gdp', 'dmsp-intercalibration', 'india520', 'kenya-vnp46a4', 'mumbai-viirs', 'nigeria-vnp46a4',
+    'puerto-rico-vnp46a3']
     """
     rows = {
         name: {
@@ -294,6 +198,11 @@ def _one(name: str, sample: Sample, file: SampleFile) -> Path:
     kept = cache_folder() / name / file.name
     if kept.is_file():
         return _checked(kept, file.sha256, "ECONSAT_CACHE")
+    if not file.paths:
+        raise DataError(
+            f"{file.name} of the sample {name!r} was put together from other files of {sample.repository} and has no "
+            f"address of its own; set ECONSAT_SAMPLES to a folder that holds it as {file.local!r}."
+        )
     return retrieve(sample.addresses(file), sha256=file.sha256, target=kept)
 
 
