@@ -21,8 +21,9 @@ from econsat.models._design import (
     read_design,
     usable_rows,
 )
+from econsat.models._estimate import Estimate, RegressionTable, as_estimate, table
 
-__all__ = ["correlation", "elasticity"]
+__all__ = ["Estimate", "RegressionTable", "as_estimate", "correlation", "elasticity", "table"]
 
 # Clustered errors rest on many clusters. There is no agreed least number (A. C. Cameron and D. L. Miller, "A
 # practitioner's guide to cluster-robust inference", J. Human Resources 50(2), 2015, section VI); below this
