@@ -10,6 +10,7 @@ __all__ = [
     "CoverageWarning",
     "DataError",
     "DroppedRowsWarning",
+    "DuplicateFilesWarning",
     "EconsatError",
     "EconsatWarning",
     "EmptySearchError",
@@ -20,6 +21,7 @@ __all__ = [
     "MapError",
     "MapSizeWarning",
     "MissingCRSError",
+    "MissingTilesWarning",
     "ModelError",
     "OutOfBoundsError",
     "ParameterError",
@@ -142,3 +144,11 @@ class GeometryWarning(EconsatWarning):
 
 class TruncatedWarning(EconsatWarning):
     """A search returned fewer items than matched; the message says how many."""
+
+
+class DuplicateFilesWarning(EconsatWarning):
+    """Two files hold one tile and date with identical content; one was read, and the message counts them."""
+
+
+class MissingTilesWarning(EconsatWarning):
+    """No file was given for some tiles and dates; they are missing in the result, and the message counts them."""
