@@ -20,13 +20,16 @@ import rasterio
 from rasterio.warp import transform_geom
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+import simulate  # noqa: E402  it lies beside this file, wherever that is run from
+
 STAC_VERSION = "1.1.0"
 PROJECTION = "https://stac-extensions.github.io/projection/v2.0.0/schema.json"
 EO = "https://stac-extensions.github.io/eo/v1.1.0/schema.json"
 COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 NOT_STATED = "not stated by the source"
 # These are not part of the data: the checksums cover everything else.
-UNSUMMED = {"SHA256SUMS", "build.py", "SOURCES.md"}
+UNSUMMED = {"SHA256SUMS", "build.py", "simulate.py", "SOURCES.md"}
 
 EOG = {
     "name": "Earth Observation Group, Payne Institute for Public Policy, Colorado School of Mines",
@@ -48,6 +51,7 @@ USGS = {
     "roles": ["producer", "licensor"],
     "url": "https://www.usgs.gov/landsat-missions",
 }
+ECONSAT = {"name": "The econsat developers", "roles": ["producer", "licensor"]}
 
 COLLECTIONS: dict[str, dict[str, Any]] = {
     "viirs-radiance": {
@@ -86,6 +90,24 @@ COLLECTIONS: dict[str, dict[str, Any]] = {
         "keywords": ["Landsat", "optical"],
         "providers": [USGS],
         "items": ["olinda-l7", "foz-l8"],
+    },
+    simulate.NAME: {
+        "title": "Monthly lights of a simulated city",
+        "description": "SIMULATED, not observed: radiance and cloud-free looks by month of a city that does not exist,"
+        " with clouds, noise and a lockdown of known size. The truth that was put in lies beside it.",
+        "license": "Apache-2.0",
+        "keywords": ["night lights", "simulation"],
+        "providers": [ECONSAT],
+        "items": [f"city-{month}" for month in simulate.MONTHS],
+        "assets": {
+            "truth": {"href": "./truth.csv", "type": "text/csv", "title": "True sums of lights", "roles": ["data"]},
+            "districts": {
+                "href": "./districts.geojson",
+                "type": "application/geo+json",
+                "title": "Districts of the city",
+                "roles": ["data"],
+            },
+        },
     },
 }
 
@@ -215,6 +237,30 @@ ITEMS: dict[str, dict[str, Any]] = {
 }
 
 
+def _simulated(month: Any) -> dict[str, Any]:
+    return {
+        "collection": simulate.NAME,
+        "file": f"city_{month}.tif",
+        "crs": "EPSG:4326",
+        "asset": "lights",
+        "title": f"Simulated city, {month}",
+        "unit": "nW cm-2 sr-1",
+        "nodata": "nan",
+        "bands": [{"name": "radiance"}, {"name": "looks", "unit": "1"}],
+        "datetime": f"{month.start_time:%Y-%m-%dT%H:%M:%SZ}",
+        "start_datetime": f"{month.start_time:%Y-%m-%dT%H:%M:%SZ}",
+        "end_datetime": f"{month.end_time:%Y-%m-%dT%H:%M:%SZ}",
+        "platform": "simulation",
+        "instruments": ["simulation"],
+        "econsat:sensor": "simulated VIIRS DNB",
+        "econsat:source": "econsat, data/simulate.py",
+        "econsat:attribution": "Simulated by econsat; not observed",
+    }
+
+
+ITEMS |= {f"city-{month}": _simulated(month) for month in simulate.MONTHS}
+
+
 def _text(value: dict[str, Any]) -> bytes:
     return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
 
@@ -256,7 +302,7 @@ def _bands(source: rasterio.DatasetReader, spec: dict[str, Any]) -> list[dict[st
                 **band,
                 "data_type": source.dtypes[index - 1],
                 "nodata": spec["nodata"],
-                "unit": spec["unit"],
+                "unit": band.get("unit", spec["unit"]),
                 "statistics": {
                     "minimum": _number(valid.min()),
                     "maximum": _number(valid.max()),
@@ -310,7 +356,7 @@ def item(name: str) -> dict[str, Any]:
             "providers": collection["providers"],
             **ours,
             "econsat:units": spec["unit"],
-            "econsat:synthetic": False,
+            "econsat:synthetic": spec["collection"] == simulate.NAME,
         },
         "links": [
             {"rel": "root", "href": "../../catalog.json", "type": "application/json"},
@@ -328,7 +374,8 @@ def collection(name: str, items: list[dict[str, Any]]) -> dict[str, Any]:
     whole = [*(min(b[k] for b in boxes) for k in (0, 1)), *(max(b[k] for b in boxes) for k in (2, 3))]
     spans = [[i["properties"]["start_datetime"], i["properties"]["end_datetime"]] for i in items]
     span = [min(s[0] for s in spans), max(s[1] for s in spans)]
-    several = len(items) > 1
+    # of a long series the whole says enough
+    several = 1 < len(items) <= 10
     return {
         "type": "Collection",
         "stac_version": STAC_VERSION,
@@ -353,6 +400,7 @@ def collection(name: str, items: list[dict[str, Any]]) -> dict[str, Any]:
             },
             *({"rel": "item", "href": f"./{i['id']}/{i['id']}.json", "type": "application/geo+json"} for i in items),
         ],
+        **({"assets": spec["assets"]} if "assets" in spec else {}),
     }
 
 
@@ -363,7 +411,8 @@ def catalog() -> dict[str, Any]:
         "stac_version": STAC_VERSION,
         "id": "bundled",
         "title": "econsat: bundled scenes",
-        "description": "Small real scenes that travel with econsat. Sources, licences and changes: SOURCES.md.",
+        "description": "Small scenes that travel with econsat: real ones, and one city that is simulated and says so."
+        " Sources, licences and changes: SOURCES.md.",
         "links": [
             {"rel": "root", "href": "./catalog.json", "type": "application/json"},
             *(
@@ -432,10 +481,13 @@ def main(argv: list[str] | None = None) -> int:
         metavar=("NTL.tif", "AOI.geojson"),
         help="first write bdi_viirs.tif anew from the two files of the source package",
     )
+    parser.add_argument("--simulate", action="store_true", help="first write the simulated city anew")
     options = parser.parse_args(argv)
     check = options.check
     if options.recut_viirs and not check:
         recut(*options.recut_viirs, _item_dir("bdi-viirs") / "bdi_viirs.tif")
+    if options.simulate and not check:
+        simulate.write(HERE / simulate.NAME)
     stale = []
     for path, content in build().items():
         if path.exists() and path.read_bytes() == content:

@@ -42,7 +42,9 @@ def load_build(folder: Path) -> ModuleType:
 def copy(tmp_path: Path) -> Iterator[Path]:
     shutil.copytree(DATA, tmp_path / "data", ignore=shutil.ignore_patterns("__pycache__"))
     yield tmp_path / "data"
-    sys.modules.pop("econsat_data_build", None)
+    for name in ("econsat_data_build", "simulate"):
+        sys.modules.pop(name, None)
+    sys.path[:] = [entry for entry in sys.path if entry != str(tmp_path / "data")]
 
 
 def test_what_is_committed_is_what_the_build_script_writes(copy: Path) -> None:
@@ -68,7 +70,7 @@ def test_every_file_has_the_checksum_that_is_listed_and_none_is_unlisted() -> No
         listed[name] = digest
         assert hashlib.sha256((DATA / name).read_bytes()).hexdigest() == digest, name
     there = {p.relative_to(DATA).as_posix() for p in DATA.rglob("*") if p.is_file() and "__pycache__" not in p.parts}
-    assert there - set(listed) == {"SHA256SUMS", "SOURCES.md", "build.py"}
+    assert there - set(listed) == {"SHA256SUMS", "SOURCES.md", "build.py", "simulate.py"}
 
 
 def test_the_bundle_stays_small() -> None:
@@ -150,8 +152,10 @@ def test_every_item_says_what_it_is(path: Path) -> None:
         "instruments",
     ):
         assert properties[key], key
-    assert properties["econsat:synthetic"] is False
-    assert {b["unit"] for b in asset["bands"]} == {properties["econsat:units"]}
+    assert properties["econsat:synthetic"] is ("simulated" in properties["econsat:sensor"])
+    assert asset["bands"][0]["unit"] == properties["econsat:units"]
+    if not properties["econsat:synthetic"]:
+        assert {b["unit"] for b in asset["bands"]} == {properties["econsat:units"]}
     collection = json.loads((path.parent.parent / "collection.json").read_text())
     assert properties["license"] == collection["license"]
     if properties["datetime"] is None:
@@ -160,7 +164,8 @@ def test_every_item_says_what_it_is(path: Path) -> None:
 
 
 def test_undated_scenes_say_so() -> None:
-    dated = {p.stem: json.loads(p.read_text())["properties"].get("econsat:date") for p in ITEMS}
+    bodies = {p.stem: json.loads(p.read_text())["properties"] for p in ITEMS}
+    dated = {name: body.get("econsat:date") for name, body in bodies.items() if not body["econsat:synthetic"]}
     undated = "not stated by the source"
     assert dated == {
         "bdi-viirs": undated,
@@ -169,6 +174,41 @@ def test_undated_scenes_say_so() -> None:
         "night-dmsp": None,
         "foz-l8": None,
     }
+
+
+def test_the_simulated_city_is_what_its_script_makes(copy: Path) -> None:
+    build = load_build(copy)
+    simulate = build.simulate
+    lights = simulate.truth_by_pixel()
+    radiance, looks = simulate.observe(lights)
+    for k, month in enumerate(simulate.MONTHS):
+        found = pixels(f"city-{month}")
+        np.testing.assert_allclose(found, np.stack([radiance[k], looks[k]]), atol=0.04)
+    # a month without a look says 0, and only such pixels and noise about the background do
+    assert (radiance[looks == 0] == 0).all()
+    assert (looks == 0).mean() > 0.05
+
+
+def test_the_truth_beside_the_simulated_city_is_the_light_that_was_put_in(copy: Path) -> None:
+    import xarray as xr
+
+    from econsat import datasets, zonal
+
+    simulate = load_build(copy).simulate
+    centres = simulate.PIXEL * (np.arange(simulate.SIDE) + 0.5)
+    cube = xr.DataArray(
+        simulate.truth_by_pixel(),
+        dims=("time", "latitude", "longitude"),
+        coords={
+            "time": simulate.MONTHS.to_timestamp(),
+            "latitude": simulate.NORTH - centres,
+            "longitude": simulate.WEST + centres,
+        },
+    ).rio.write_crs("EPSG:4326")
+    sums = zonal.aggregate(cube, datasets.simulated_city(), stats=("integral",))["integral"].to_series()
+    truth = datasets.simulated_city_truth().set_index(["region", "time"])["value"]
+    # the script counts points in pixels, the library computes exact shares
+    assert (sums.reindex(truth.index) / truth - 1).abs().max() < 2e-3
 
 
 def pixels(name: str) -> np.ndarray:

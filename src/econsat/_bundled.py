@@ -11,7 +11,7 @@ import pandas as pd
 from econsat._iso import iso2_to_iso3
 from econsat._resources import data_dir
 
-__all__ = ["cities", "countries", "gdp", "ports", "states"]
+__all__ = ["cities", "countries", "gdp", "ports", "simulated_city", "simulated_city_truth", "states"]
 
 
 @cache
@@ -84,3 +84,17 @@ def ports() -> gpd.GeoDataFrame:
     again = ids.groupby(ids).cumcount()
     frame.index = pd.Index(ids.where(again == 0, ids + " " + (again + 1).astype(str)), name="region")
     return frame
+
+
+@cache
+def simulated_city() -> gpd.GeoDataFrame:
+    """Read the districts of the simulated city."""
+    frame = gpd.read_file(data_dir() / "city-lights-simulated" / "districts.geojson")
+    return frame.set_index("region")[["name", "geometry"]].sort_index()
+
+
+@cache
+def simulated_city_truth() -> pd.DataFrame:
+    """Read the light that was put into the simulated city."""
+    table = pd.read_csv(data_dir() / "city-lights-simulated" / "truth.csv", parse_dates=["month"])
+    return table.rename(columns={"month": "time", "sum_of_lights": "value"})

@@ -21,8 +21,20 @@ from econsat import _bundled
 from econsat._samples import SAMPLES as _SAMPLES, Sample, SampleFile
 from econsat.errors import DataError
 
-__all__ = ["Sample", "SampleFile", "cities", "fetch", "gdp", "ports", "samples", "states_gdp"]
+__all__ = [
+    "Sample",
+    "SampleFile",
+    "cities",
+    "fetch",
+    "gdp",
+    "ports",
+    "samples",
+    "simulated_city",
+    "simulated_city_truth",
+    "states_gdp",
+]
 
+_SIMULATED = "econsat, data/simulate.py"
 _PWT = (
     "Feenstra, Inklaar & Timmer (2015), The Next Generation of the Penn World Table, American Economic Review 105(10)"
 )
@@ -122,6 +134,45 @@ def ports() -> gpd.GeoDataFrame:
     frame = _bundled.ports().copy()
     frame.attrs = {"source": "searoute 1.6.0", "licence": "Apache-2.0"}
     return frame
+
+
+def simulated_city() -> gpd.GeoDataFrame:
+    """Return the four districts of the simulated city, whose scenes are the collection ``city-lights-simulated``.
+
+    Returns
+    -------
+    geopandas.GeoDataFrame
+        EPSG:4326; index ``region``; columns ``name`` and ``geometry``. The city lies where there is only sea.
+        ``.attrs["provenance"]`` marks it as simulated.
+
+    Examples
+    --------
+    >>> simulated_city().index.tolist()
+    ['harbour', 'north', 'old-town', 'west-hills']
+    """
+    frame = _bundled.simulated_city().copy()
+    frame.attrs = {"provenance": {"synthetic": True, "source": _SIMULATED}}
+    return frame
+
+
+def simulated_city_truth() -> pd.DataFrame:
+    """Return what was put into the simulated city: the light of each district and month, without clouds and noise.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``region``, ``time`` (start of the month), ``value`` (true sum of lights, nW cm-2 sr-1 km2) and
+        ``lockdown`` (relative change that was put in, 0 outside of April to July 2020).
+
+    Examples
+    --------
+    >>> truth = simulated_city_truth().set_index(["region", "time"])
+    >>> float(truth.loc[("harbour", "2020-04-01"), "lockdown"])
+    -0.28
+    """
+    table = _bundled.simulated_city_truth().copy()
+    table.attrs = {"provenance": {"synthetic": True, "source": _SIMULATED}, "unit": "nW cm-2 sr-1 km2"}
+    return table
 
 
 def samples() -> pd.DataFrame:
