@@ -1,4 +1,4 @@
-"""The charts of the reports: scatters on logarithmic axes and estimates with their intervals."""
+"""The charts of the reports: scatters on logarithmic axes, series, and estimates with their intervals."""
 
 from __future__ import annotations
 
@@ -10,17 +10,15 @@ import numpy as np
 import pandas as pd
 
 from econsat.errors import ParameterError
+from econsat.reports._axes import FAINT, INK, MARK, PLAIN, footnote, label_short, new_figure
+from econsat.reports._timeline import series
 
 if TYPE_CHECKING:
     from IPython.display import Image
     from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-__all__ = ["estimates", "image", "panels", "scatter"]
-
-# Okabe & Ito (2008), "Color Universal Design": blue, vermilion; told apart by colour-blind readers and in grey.
-_INK, _MARK, _PLAIN, _FAINT = "#222222", "#D55E00", "#0072B2", "#8a8a8a"
+__all__ = ["estimates", "image", "panels", "scatter", "series"]
 
 
 def image(figure: Figure, *, alt: str, dpi: int = 144) -> Image:
@@ -101,14 +99,14 @@ def scatter(
     >>> scatter(frame, x="gdp", y="lights", highlight=["b"]).axes[0].get_xscale()
     'log'
     """
-    figure = _figure((6.6, 4.6))
+    figure = new_figure((6.6, 4.6))
     axes = figure.subplots()
     dropped = _draw(axes, frame, x=x, y=y, label=label, highlight=list(highlight), name=name, fit=fit)
     axes.set_xlabel(xlabel or x)
     axes.set_ylabel(ylabel or y)
     if title:
-        axes.set_title(title, loc="left", fontsize=11, color=_INK)
-    _footnote(figure, note, dropped)
+        axes.set_title(title, loc="left", fontsize=11, color=INK)
+    footnote(figure, note, dropped)
     return figure
 
 
@@ -154,18 +152,18 @@ def panels(
     rows = -(-len(shown) // max(columns, 1))
     if not shown:
         raise ParameterError("`groups` is empty; there is nothing to draw.")
-    figure = _figure((7.6, 3.3 * rows))
+    figure = new_figure((7.6, 3.3 * rows))
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     dropped = 0
     for axes, group in zip(grid.flat, shown, strict=False):
         part = frame[frame[by] == group]
         dropped += _draw(axes, part, x=x, y=y, label=label, highlight=[], name=name, fit=True)
-        axes.set_title((titles or {}).get(group, str(group)), loc="left", fontsize=10, color=_INK)
+        axes.set_title((titles or {}).get(group, str(group)), loc="left", fontsize=10, color=INK)
     for axes in grid.flat[len(shown) :]:
         axes.set_visible(False)
     figure.supxlabel(xlabel or x, fontsize=10)
     figure.supylabel(ylabel or y, fontsize=10)
-    _footnote(figure, note, dropped)
+    footnote(figure, note, dropped)
     return figure
 
 
@@ -212,15 +210,15 @@ def estimates(
     known = frame.dropna(subset=[value]).sort_values(value)
     if known.empty:
         raise ParameterError(f"The column {value!r} has no value to draw.")
-    figure = _figure((6.6, 1.1 + 0.28 * len(known)))
+    figure = new_figure((6.6, 1.1 + 0.28 * len(known)))
     axes = figure.subplots()
     places = np.arange(len(known))
     marked = known.index.isin(list(highlight))
-    colours = np.where(marked, _MARK, _PLAIN)
+    colours = np.where(marked, MARK, PLAIN)
     axes.hlines(places, known[lower], known[upper], color=colours, lw=1.6, alpha=0.75)
     axes.scatter(known[value], places, color=colours, s=26, zorder=3)
     if reference is not None:
-        axes.axvline(reference, color=_FAINT, lw=0.8)
+        axes.axvline(reference, color=FAINT, lw=0.8)
     axes.set_yticks(places, known[label].astype(str) if label else known.index.astype(str))
     axes.set_ylim(-0.7, len(known) - 0.3)
     axes.set_xlabel(xlabel or value)
@@ -228,17 +226,8 @@ def estimates(
     axes.grid(axis="x", color="#e4e4e4", lw=0.6)
     axes.set_axisbelow(True)
     if title:
-        axes.set_title(title, loc="left", fontsize=11, color=_INK)
-    _footnote(figure, note, len(frame) - len(known))
-    return figure
-
-
-def _figure(size: tuple[float, float]) -> Figure:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=size, layout="constrained")
-    FigureCanvasAgg(figure)
+        axes.set_title(title, loc="left", fontsize=11, color=INK)
+    footnote(figure, note, len(frame) - len(known))
     return figure
 
 
@@ -255,13 +244,13 @@ def _draw(
     axes.set_xscale("log")
     axes.set_yscale("log")
     marked = known.index.isin(highlight)
-    axes.scatter(known.loc[~marked, x], known.loc[~marked, y], s=15, color=_PLAIN, alpha=0.65, linewidths=0)
-    axes.scatter(known.loc[marked, x], known.loc[marked, y], s=42, color=_MARK, zorder=4)
+    axes.scatter(known.loc[~marked, x], known.loc[~marked, y], s=15, color=PLAIN, alpha=0.65, linewidths=0)
+    axes.scatter(known.loc[marked, x], known.loc[marked, y], s=42, color=MARK, zorder=4)
     residual = pd.Series(0.0, index=known.index)
     if fit and len(known) > 2 and known[x].nunique() > 1:
         slope, level = np.polyfit(np.log(known[x]), np.log(known[y]), 1)
         ends = np.array([known[x].min(), known[x].max()])
-        axes.plot(ends, np.exp(level) * ends**slope, color=_INK, lw=1.0)
+        axes.plot(ends, np.exp(level) * ends**slope, color=INK, lw=1.0)
         residual = np.log(known[y]) - level - slope * np.log(known[x])
     far = residual.abs().sort_values(ascending=False).index[:name]
     named = known[marked | known.index.isin(far)].sort_values(y)
@@ -274,33 +263,14 @@ def _draw(
             xytext=(5, 3 if place % 2 else -9),  # neighbours are written on either side of their points
             textcoords="offset points",
             fontsize=9 if strong else 7.5,
-            color=_MARK if strong else "#555555",
+            color=MARK if strong else "#555555",
             fontweight="bold" if strong else "normal",
             zorder=5,
         )
     for axis in (axes.xaxis, axes.yaxis):
-        _label_short(axis)
+        label_short(axis)
     axes.grid(color="#e9e9e9", lw=0.6)
     axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     return len(frame) - len(known)
-
-
-def _label_short(axis: Axis) -> None:
-    """Write plain numbers on a logarithmic axis too short for powers of ten alone."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
-
-    low, high = axis.get_view_interval()
-    if high / low < 100:
-        axis.set_major_locator(MaxNLocator(5) if high / low < 5 else LogLocator(subs=(1.0, 2.0, 5.0)))
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
-        axis.set_minor_formatter(NullFormatter())
-
-
-def _footnote(figure: Figure, note: str | None, dropped: int) -> None:
-    texts = [note] if note else []
-    if dropped:
-        texts.append(f"Not drawn: {dropped} row{'s' if dropped != 1 else ''} without a value or a logarithm.")
-    if texts:
-        figure.text(0.0, -0.01, "\n".join(texts), fontsize=7.5, color="#666666", va="top", ha="left")
