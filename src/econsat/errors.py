@@ -8,6 +8,7 @@ from __future__ import annotations
 __all__ = [
     "CatalogError",
     "CoverageWarning",
+    "CredentialsError",
     "DataError",
     "DroppedRowsWarning",
     "DuplicateFilesWarning",
@@ -20,9 +21,11 @@ __all__ = [
     "IndicatorError",
     "MapError",
     "MapSizeWarning",
+    "MissingAssetsWarning",
     "MissingCRSError",
     "MissingTilesWarning",
     "ModelError",
+    "ModelWarning",
     "OutOfBoundsError",
     "ParameterError",
     "RadiometryError",
@@ -106,6 +109,10 @@ class DataError(EconsatError, RuntimeError):
     """Bundled or downloaded data are absent or fail their checksum."""
 
 
+class CredentialsError(EconsatError, PermissionError):
+    """A service needs a login, or refuses the one it was given; the message never holds it."""
+
+
 class EconsatWarning(UserWarning):
     """Base of every warning that econsat gives."""
 
@@ -124,6 +131,10 @@ class MapSizeWarning(EconsatWarning):
 
 class ReportWarning(EconsatWarning):
     """Something that a notebook shows could not be put into a report; the report says so in its place."""
+
+
+class ModelWarning(EconsatWarning):
+    """An estimate contradicts what its model assumes, or was held at a bound of it; the result says which."""
 
 
 class FewClustersWarning(EconsatWarning):
@@ -152,3 +163,7 @@ class DuplicateFilesWarning(EconsatWarning):
 
 class MissingTilesWarning(EconsatWarning):
     """No file was given for some tiles and dates; they are missing in the result, and the message counts them."""
+
+
+class MissingAssetsWarning(EconsatWarning):
+    """Some items lack a file that belongs to them, such as their quality flags; the message counts and names them."""

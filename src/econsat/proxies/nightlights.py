@@ -32,12 +32,15 @@ from __future__ import annotations
 
 from econsat.proxies._background import background
 from econsat.proxies._cleaning import mask, remove_background
+from econsat.proxies._flags import decode_vflag, good_pixels
 from econsat.proxies._per_head import lights_per_head, population
 from econsat.proxies._sums import THRESHOLD_ERROR, lit_area, sum_of_lights
 
 __all__ = [
     "THRESHOLD_ERROR",
     "background",
+    "decode_vflag",
+    "good_pixels",
     "lights_per_head",
     "lit_area",
     "mask",

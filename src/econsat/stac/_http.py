@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
@@ -20,7 +21,18 @@ from urllib3.util import Retry
 
 from econsat.errors import CatalogError
 
-__all__ = ["TRANSIENT", "JsonReader", "PoliteRetry", "brief", "is_url", "resolve", "retry_policy", "shown"]
+__all__ = [
+    "TRANSIENT",
+    "Fetched",
+    "JsonReader",
+    "PoliteRetry",
+    "brief",
+    "is_url",
+    "parse_json",
+    "resolve",
+    "retry_policy",
+    "shown",
+]
 
 # What GDAL, too, holds for passing (its VSI curl handler retries these codes): congestion and broken
 # gateways.
@@ -29,6 +41,8 @@ TRANSIENT = (429, 500, 502, 503, 504)
 _MAX_RETRY_AFTER = 60.0
 # No catalog, collection or item comes near this; a page of a STAC API is read by pystac-client.
 _MAX_BYTES = 64 * 1024 * 1024
+# As much of an error's body as is looked at for the server's own words.
+_MAX_SAID = 4096
 
 
 class PoliteRetry(Retry):
@@ -93,6 +107,16 @@ def _resolved(href: str, base: str) -> str:
     return str((Path(base).parent / href).resolve())
 
 
+@dataclass(frozen=True)
+class Fetched:
+    """What an address answered."""
+
+    content: bytes
+    """The body."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """The headers, by lower-case name."""
+
+
 class JsonReader:
     """Reads JSON objects; one HTTP session for all of them.
 
@@ -106,59 +130,102 @@ class JsonReader:
         Seconds of the first pause between tries; doubled each time.
     headers : mapping, optional
         HTTP headers of every request.
+    connections : int
+        How many are kept open, for readers that several threads share.
     """
 
     def __init__(
-        self, *, timeout: float, retries: int, backoff: float, headers: Mapping[str, str] | None = None
+        self,
+        *,
+        timeout: float,
+        retries: int,
+        backoff: float,
+        headers: Mapping[str, str] | None = None,
+        connections: int = 10,
     ) -> None:
         self.timeout = timeout
         self.retries = retries
         self.session = requests.Session()
         self.session.headers.update(headers or {})
-        adapter = HTTPAdapter(max_retries=retry_policy(retries, backoff))
+        adapter = HTTPAdapter(max_retries=retry_policy(retries, backoff), pool_maxsize=connections)
         self.session.mount("http://", adapter)
         self.session.mount("https://", adapter)
 
     def read(self, href: str, *, found_in: str | None = None) -> dict[str, Any]:
         """Return the JSON object at an address or path; what goes wrong is a `CatalogError` naming it."""
         where = shown(href) + (f" (linked from {shown(found_in)})" if found_in else "")
-        content = self._fetch(href, where) if is_url(href) else _local(href, where)
-        text = content.decode("utf-8-sig", errors="replace")
-        try:
-            value = json.loads(text)
-        except RecursionError:
-            raise CatalogError(f"{where} nests too deeply to be STAC") from None
-        except json.JSONDecodeError as error:
-            start = text.lstrip()[:256].lower()
-            if start.startswith("<"):
-                raise CatalogError(
-                    f"{where} is an HTML or XML page, not STAC JSON (a login or an error page?): it begins "
-                    f"{start[:60]!r}"
-                ) from None
-            raise CatalogError(
-                f"{where} is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}"
-            ) from None
-        if not isinstance(value, dict):
-            raise CatalogError(f"{where} holds a JSON {type(value).__name__}, not a STAC object")
-        return value
+        content = self._fetch(href, where).content if is_url(href) else _local(href, where)
+        return parse_json(content, where)
 
-    def _fetch(self, href: str, where: str) -> bytes:
+    def fetch(self, href: str, *, headers: Mapping[str, str] | None = None, max_bytes: int = _MAX_BYTES) -> Fetched:
+        """Return what an address answers, whatever its form; what goes wrong is a `CatalogError` naming it."""
+        return self._fetch(href, shown(href), headers=headers, max_bytes=max_bytes)
+
+    def _fetch(
+        self, href: str, where: str, *, headers: Mapping[str, str] | None = None, max_bytes: int = _MAX_BYTES
+    ) -> Fetched:
         advice = f"tried {self.retries + 1} time(s) with timeout={self.timeout:g} s; change `timeout` or `retries`"
         try:
-            with self.session.get(href, timeout=self.timeout, stream=True) as answer:
+            with self.session.get(href, timeout=self.timeout, stream=True, headers=dict(headers or {})) as answer:
                 if answer.status_code >= 400:
                     again = f" ({advice})" if answer.status_code in TRANSIENT else ""
-                    raise CatalogError(f"{where} answered HTTP {answer.status_code} {answer.reason}{again}")
+                    said = _said(next(answer.iter_content(_MAX_SAID), b""))
+                    raise CatalogError(f"{where} answered HTTP {answer.status_code} {answer.reason}{said}{again}")
                 content = bytearray()
                 for chunk in answer.iter_content(1 << 16):
                     content += chunk
-                    if len(content) > _MAX_BYTES:
-                        raise CatalogError(f"{where} is longer than {_MAX_BYTES >> 20} MiB: it is not read as STAC")
-                return bytes(content)
+                    if len(content) > max_bytes:
+                        raise CatalogError(f"{where} is longer than {max_bytes >> 20} MiB: it is not read")
+                return Fetched(bytes(content), {key.lower(): value for key, value in answer.headers.items()})
         except requests.Timeout as error:
             raise CatalogError(f"{where} did not answer in time: {advice}") from error
         except requests.RequestException as error:
             raise CatalogError(f"{where} could not be read: {brief(error)}; {advice}") from error
+
+
+def parse_json(content: bytes, where: str) -> dict[str, Any]:
+    """Return the JSON object that came from somewhere, or raise a `CatalogError` that says what came instead.
+
+    Examples
+    --------
+    >>> parse_json(b'{"id": "a"}', "a.json")
+    {'id': 'a'}
+    >>> parse_json(b"<html>log in</html>", "a.json")
+    Traceback (most recent call last):
+        ...
+    econsat.errors.CatalogError: a.json is an HTML or XML page, not STAC JSON (a login or an error page?): ...
+    """
+    text = content.decode("utf-8-sig", errors="replace")
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise CatalogError(f"{where} nests too deeply to be STAC") from None
+    except json.JSONDecodeError as error:
+        start = text.lstrip()[:256].lower()
+        if start.startswith("<"):
+            raise CatalogError(
+                f"{where} is an HTML or XML page, not STAC JSON (a login or an error page?): it begins {start[:60]!r}"
+            ) from None
+        raise CatalogError(
+            f"{where} is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+        ) from None
+    if not isinstance(value, dict):
+        raise CatalogError(f"{where} holds a JSON {type(value).__name__}, not a STAC object")
+    return value
+
+
+def _said(body: bytes) -> str:
+    """Return the reason that a server gives in an error's body, as CMR (JSON) and S3 (XML) do; else nothing."""
+    text = body.decode("utf-8", errors="replace")
+    found = re.search(r"<Message>([^<]*)</Message>", text)
+    if found:
+        return f": {brief(ValueError(found[1]))}"
+    try:
+        value = json.loads(text)
+    except (json.JSONDecodeError, RecursionError):
+        return ""
+    errors = value.get("errors") if isinstance(value, dict) else None
+    return f": {brief(ValueError('; '.join(map(str, errors))))}" if isinstance(errors, list) and errors else ""
 
 
 def brief(error: Exception) -> str:
