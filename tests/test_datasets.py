@@ -179,6 +179,8 @@ def test_progress_is_called(tiny: Path, tmp_path: Path, monkeypatch: pytest.Monk
 def test_an_unknown_sample_is_an_error_with_those_there_are() -> None:
     with pytest.raises(DataError, match=r"no sample 'kenya': there are .*kenya-vnp46a4, mumbai-viirs"):
         datasets.fetch("kenya")
+    with pytest.raises(DataError, match="Did you mean 'mumbai-viirs'"):
+        datasets.is_here("mumbai-virs")
 
 
 def test_the_addresses_are_public_and_pinned_to_a_commit() -> None:
@@ -197,11 +199,13 @@ def test_a_file_without_an_address_is_only_used_where_it_lies(monkeypatch: pytes
     monkeypatch.setattr(datasets, "_SAMPLES", {"made": sample})
     monkeypatch.setenv("ECONSAT_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("ECONSAT_SAMPLES", raising=False)
+    assert not datasets.is_here("made")
     with pytest.raises(DataError, match=r"made\.csv of the sample 'made' .* set ECONSAT_SAMPLES .* 'here/made\.csv'"):
         datasets.fetch("made")
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / "made.csv").write_bytes(b"x")
     monkeypatch.setenv("ECONSAT_SAMPLES", str(tmp_path))
+    assert datasets.is_here("made")
     assert datasets.fetch("made") == {"made.csv": tmp_path / "here" / "made.csv"}
 
 

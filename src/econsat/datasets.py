@@ -27,6 +27,7 @@ __all__ = [
     "cities",
     "fetch",
     "gdp",
+    "is_here",
     "ports",
     "samples",
     "simulated_city",
@@ -229,26 +230,59 @@ def fetch(name: str, *, progress: Callable[..., Any] | None = None) -> dict[str,
         ...
     econsat.errors.DataError: no sample 'mumbay-viirs': there are ...
     """
-    if name not in _SAMPLES:
-        near = difflib.get_close_matches(str(name), list(_SAMPLES), n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise DataError(f"no sample {name!r}: there are {', '.join(sorted(_SAMPLES))}.{hint}")
-    sample = _SAMPLES[name]
+    sample = _known(name)
     files: Any = sample.files
     if progress is not None:
         files = progress(files, desc=name, total=len(sample.files))
     return {file.name: _one(name, sample, file) for file in files}
 
 
+def is_here(name: str) -> bool:
+    """Return whether `fetch` needs no network for a sample, without reading its files.
+
+    Parameters
+    ----------
+    name : str
+        A name listed by `samples`.
+
+    Raises
+    ------
+    DataError
+        The sample is unknown.
+
+    Examples
+    --------
+    >>> isinstance(is_here("mumbai-viirs"), bool)
+    True
+    """
+    return all(_found(name, file) is not None for file in _known(name).files)
+
+
+def _known(name: str) -> Sample:
+    if name not in _SAMPLES:
+        near = difflib.get_close_matches(str(name), list(_SAMPLES), n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise DataError(f"no sample {name!r}: there are {', '.join(sorted(_SAMPLES))}.{hint}")
+    return _SAMPLES[name]
+
+
+def _found(name: str, file: SampleFile) -> tuple[Path, str] | None:
+    """Return where a file lies already, and which variable leads there."""
+    from econsat._download import cache_folder
+
+    here = os.environ.get("ECONSAT_SAMPLES", "")
+    places = [(Path(here).expanduser() / file.local, "ECONSAT_SAMPLES")] if here else []
+    places.append((cache_folder() / name / file.name, "ECONSAT_CACHE"))
+    return next(((path, variable) for path, variable in places if path.is_file()), None)
+
+
 def _one(name: str, sample: Sample, file: SampleFile) -> Path:
     from econsat._download import cache_folder, retrieve
 
-    here = os.environ.get("ECONSAT_SAMPLES", "")
-    if here and (found := Path(here).expanduser() / file.local).is_file():
-        return _checked(found, file.sha256, "ECONSAT_SAMPLES")
+    found = _found(name, file)
+    if found is not None:
+        return _checked(found[0], file.sha256, found[1])
     kept = cache_folder() / name / file.name
-    if kept.is_file():
-        return _checked(kept, file.sha256, "ECONSAT_CACHE")
     if not file.paths:
         raise DataError(
             f"{file.name} of the sample {name!r} was put together from other files of {sample.repository} and has no "
