@@ -67,10 +67,10 @@ def base() -> NDArray[np.float64]:
     """Return the light of January 2018 in nW cm-2 sr-1, without noise: three centres, suburbs and two roads."""
     rows, cols = np.mgrid[0:SIDE, 0:SIDE] + 0.5
     lights = np.zeros((SIDE, SIDE))
-    for col, row, peak, width in ((24, 23, 85, 3.6), (34, 35, 60, 3.0), (24, 10, 25, 5.0), (12, 31, 18, 5.5)):
+    for col, row, peak, width in ((24, 23, 85, 3.6), (34, 35, 60, 3.0), (25, 10, 25, 2.6), (12, 31, 18, 2.8)):
         lights += peak * np.exp(-((cols - col) ** 2 + (rows - row) ** 2) / (2 * width**2))
-    lights += 8 * np.exp(-((cols - 24) ** 2 + (rows - 25) ** 2) / (2 * 12.0**2))
-    lights += 5 * np.exp(-((cols - rows) ** 2) / 2) * ((cols > 4) & (cols < 44))
+    lights += 8 * np.exp(-((cols - 24) ** 2 + (rows - 25) ** 2) / (2 * 6.0**2))
+    lights += 5 * np.exp(-((cols - rows) ** 2) / 2) * ((cols > 10) & (cols < 38))
     return lights * (lights > 0.4)
 
 
