@@ -52,8 +52,8 @@ class Estimate(pd.DataFrame):
 
     Notes
     -----
-    Stars are off unless they are asked for: they turn a degree of doubt into a yes or no, and the American Economic
-    Association's journals ask authors not to use them. The interval says more.
+    Stars are off unless they are asked for: they turn a degree of doubt into a yes or a no, where the interval shows
+    the degree.
 
     Examples
     --------
