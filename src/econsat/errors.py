@@ -10,8 +10,10 @@ __all__ = [
     "CoverageWarning",
     "CredentialsError",
     "DataError",
+    "DegenerateErrorsWarning",
     "DroppedRowsWarning",
     "DuplicateFilesWarning",
+    "DuplicateTimesWarning",
     "EconsatError",
     "EconsatWarning",
     "EmptySearchError",
@@ -28,12 +30,14 @@ __all__ = [
     "ModelWarning",
     "OutOfBoundsError",
     "ParameterError",
+    "PartialPeriodWarning",
     "RadiometryError",
     "ReadError",
     "RegionError",
     "ReportError",
     "ReportWarning",
     "SizeError",
+    "SmallUnitsWarning",
     "SyntheticDataWarning",
     "TruncatedWarning",
     "UndatedWarning",
@@ -141,6 +145,14 @@ class FewClustersWarning(EconsatWarning):
     """Standard errors are clustered by so few clusters that they are unreliable, as a rule too small."""
 
 
+class DegenerateErrorsWarning(EconsatWarning):
+    """A covariance gives a coefficient no positive variance; its standard error is missing."""
+
+
+class SmallUnitsWarning(EconsatWarning):
+    """Changes of night lights are regressed at units so small that lights say little about them."""
+
+
 class SyntheticDataWarning(EconsatWarning):
     """Some of the data were simulated, not observed."""
 
@@ -167,3 +179,11 @@ class MissingTilesWarning(EconsatWarning):
 
 class MissingAssetsWarning(EconsatWarning):
     """Some items lack a file that belongs to them, such as their quality flags; the message counts and names them."""
+
+
+class DuplicateTimesWarning(EconsatWarning):
+    """Steps of a cube were dropped because they repeat a period; the message and the provenance count them."""
+
+
+class PartialPeriodWarning(EconsatWarning):
+    """A composite's period lacks some of its steps, so it does not compare with one that has them all."""

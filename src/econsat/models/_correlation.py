@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from econsat.errors import DroppedRowsWarning
-from econsat.models._design import check_interval, known_columns, numbers_of
+from econsat.models._design import check_interval, known_columns
+from econsat.models._rows import numbers_of
 
 __all__ = ["correlation"]
 

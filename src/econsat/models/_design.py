@@ -1,33 +1,57 @@
-"""What is regressed on what: the arguments of a regression checked, and the rows that can be used."""
+"""What is regressed on what: the arguments of a regression, checked against one another and the table's columns."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 
 from econsat.errors import ModelError
 
 #: Effects that a regression may have.
 EFFECTS = ("unit", "time")
-# How pyfixest calls the two small-sample factors: whether effects nested in the clusters count as parameters.
-K_FIXEF = {"xtreg": "nonnested", "areg": "full"}
+#: Small-sample factors of clustered errors, as in Stata's commands of these names.
+SMALL_SAMPLES = ("xtreg", "areg")
+ERRORS = ("cluster", "HC1", "HC3", "iid", "conley")
+KERNELS = ("uniform", "bartlett")
+BREAKS = ("level", "unit", "slope")
+SINGLETONS = ("keep", "drop")
+
+
+@dataclass(frozen=True)
+class Errors:
+    """What is assumed of the errors."""
+
+    kind: str
+    small_sample: str = "xtreg"
+    cutoff_km: float = 0.0
+    kernel: str = "uniform"
+    lags: int = 0
 
 
 @dataclass(frozen=True)
 class Design:
-    """What is regressed on what."""
+    """What is regressed on what.
+
+    `keys` maps roles (`unit`, `time`, `cluster`, `eras`) to columns whose values are compared, `numbers` maps roles
+    (`weights`, `lon`, `lat`) to columns that are computed with.
+    """
 
     y: str
     terms: tuple[str, ...]
     logged: tuple[str, ...]
     effects: tuple[str, ...]
+    errors: Errors
     keys: dict[str, str] = field(default_factory=dict)
+    numbers: dict[str, str] = field(default_factory=dict)
+    quadratic: bool = False
+    trends: bool = False
+    break_term: str | None = None
+    singletons: str = "keep"
 
     @property
     def cluster(self) -> str | None:
@@ -48,43 +72,73 @@ def read_design(
     cluster: str | Literal[False] | None,
     logs: bool | Sequence[str],
     controls: Sequence[str] | str,
+    errors: str | None = None,
+    small_sample: str = "xtreg",
+    coordinates: Sequence[str] | None = None,
+    cutoff_km: float | None = None,
+    kernel: str = "uniform",
+    lags: int = 0,
+    weights: str | None = None,
+    quadratic: bool = False,
+    trends: bool = False,
+    eras: str | None = None,
+    break_term: str | bool | None = None,
+    singletons: str = "keep",
 ) -> Design:
     """Check the arguments against one another and against the frame's columns."""
-    given = {"unit": unit, "time": time}
-    keys = {name: column for name, column in given.items() if column is not None}
+    keys = {name: column for name, column in (("unit", unit), ("time", time)) if column is not None}
     wanted = _effects(effects, keys)
-    if cluster is not None and cluster is not False and not isinstance(cluster, str):
-        raise ModelError(f"`cluster` is the name of a column, None or False; got {cluster!r}.")
-    clustered_by = unit if cluster is None else None if cluster is False else cluster
-    if clustered_by is not None:
-        keys["cluster"] = clustered_by
-    controls = _names(controls)
+    controls = names_of(controls)
     terms = (x, *controls)
-    asked = [
-        ("y", (y,)),
-        ("x", (x,)),
-        ("controls", controls),
-        *((name, (column,)) for name, column in keys.items()),
-    ]
+    kind = _errors(errors, cluster, unit)
+    if kind == "cluster":
+        keys["cluster"] = cluster if isinstance(cluster, str) else keys["unit"]
+    numbers = {} if weights is None else {"weights": weights}
+    assumed = _assumed(kind, small_sample, coordinates, cutoff_km, kernel, lags, keys)
+    if kind == "conley" and coordinates is not None:
+        numbers |= {"lon": coordinates[0], "lat": coordinates[1]}
+    term = _break_term(break_term, eras, wanted)
+    if eras is not None:
+        keys["eras"] = eras
+    asked = [("y", (y,)), ("x", (x,)), ("controls", controls)]
+    asked += [(name, (column,)) for name, column in keys.items()]
+    asked += [("coordinates" if name in ("lon", "lat") else name, (column,)) for name, column in numbers.items()]
     for argument, names in asked:
         known_columns(frame, names, argument)
     if unit is not None and unit == time:
         raise ModelError(f"`unit` and `time` are both {unit!r}; an observation has one of each.")
     if len({y, *terms}) != len(terms) + 1:
         raise ModelError(f"`y`, `x` and `controls` must be different columns; got {[y, *terms]}.")
-    logged = ((y, x) if logs else ()) if isinstance(logs, bool) else _names(logs)
+    logged = ((y, x) if logs else ()) if isinstance(logs, bool) else names_of(logs)
     strange = [name for name in logged if name not in (y, *terms)]
     if strange:
         raise ModelError(f"`logs` names {strange}, which is neither `y`, `x` nor among `controls`.")
-    return Design(y, terms, logged, wanted, keys)
+    one_of("singletons", singletons, SINGLETONS)
+    if trends and not ("unit" in wanted and time is not None):
+        raise ModelError("`trends` are of each unit over time: they need `unit`, `time`, and 'unit' among `effects`.")
+    if kind == "HC3" and wanted:
+        raise ModelError(
+            "errors='HC3' is for regressions without effects (their leverage would count, too); choose 'cluster', or "
+            "effects=()."
+        )
+    if quadratic and term == "slope":
+        raise ModelError("`quadratic` and break_term='slope' together are not offered; choose one of them.")
+    if quadratic and f"{x}^2" in terms:
+        raise ModelError(f"`quadratic` adds the term '{x}^2', and `controls` has a column of that name; rename it.")
+    return Design(y, terms, logged, wanted, assumed, keys, numbers, bool(quadratic), bool(trends), term, singletons)
 
 
-def _names(names: Sequence[str] | str | None) -> tuple[str, ...]:
+def one_of(argument: str, value: Any, allowed: Sequence[str]) -> None:
+    if not isinstance(value, str) or value not in allowed:
+        raise ModelError(f"`{argument}` must be {' or '.join(map(repr, allowed))}; got {value!r}.")
+
+
+def names_of(names: Sequence[str] | str | None) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names or ())
 
 
 def _effects(effects: Sequence[str] | str | None, keys: Mapping[str, str]) -> tuple[str, ...]:
-    wanted = _names(effects)
+    wanted = names_of(effects)
     if not keys and wanted == EFFECTS:
         return ()
     for effect in wanted:
@@ -94,6 +148,63 @@ def _effects(effects: Sequence[str] | str | None, keys: Mapping[str, str]) -> tu
             rest = tuple(name for name in wanted if name != effect)
             raise ModelError(f"`effects` asks for {effect!r}, but `{effect}` is None: pass it, or effects={rest!r}.")
     return tuple(dict.fromkeys(wanted))
+
+
+def _errors(errors: str | None, cluster: Any, unit: str | None) -> str:
+    if cluster is not None and cluster is not False and not isinstance(cluster, str):
+        raise ModelError(f"`cluster` is the name of a column, None or False; got {cluster!r}.")
+    if errors is None:
+        named = isinstance(cluster, str) or (cluster is None and unit is not None)
+        return "cluster" if named else "HC1"
+    one_of("errors", errors, ERRORS)
+    if errors == "cluster" and (cluster is False or (cluster is None and unit is None)):
+        raise ModelError("errors='cluster' needs a column: pass `cluster` or `unit`.")
+    if errors != "cluster" and isinstance(cluster, str):
+        raise ModelError(f"errors={errors!r} and cluster={cluster!r} contradict each other; leave one of them out.")
+    return errors
+
+
+def _assumed(
+    kind: str,
+    small_sample: str,
+    coordinates: Sequence[str] | None,
+    cutoff_km: float | None,
+    kernel: str,
+    lags: int,
+    keys: Mapping[str, str],
+) -> Errors:
+    one_of("small_sample", small_sample, SMALL_SAMPLES)
+    one_of("kernel", kernel, KERNELS)
+    if kind != "conley":
+        if coordinates is not None or cutoff_km is not None or lags:
+            raise ModelError("`coordinates`, `cutoff_km` and `lags` belong to errors='conley'; pass that, too.")
+        return Errors(kind, small_sample)
+    if coordinates is None or isinstance(coordinates, str) or len(coordinates) != 2:
+        raise ModelError(
+            "errors='conley' needs `coordinates`, the columns of longitude and latitude in degrees, as in "
+            f"('lon', 'lat'); got {coordinates!r}."
+        )
+    if isinstance(cutoff_km, bool) or not isinstance(cutoff_km, Real) or not 0 < float(cutoff_km) < float("inf"):
+        raise ModelError(f"errors='conley' needs `cutoff_km`, a distance greater than 0 in km; got {cutoff_km!r}.")
+    if isinstance(lags, bool) or not isinstance(lags, Integral) or lags < 0:
+        raise ModelError(f"`lags` is a number of periods, 0 or more; got {lags!r}.")
+    if lags and not {"unit", "time"} <= set(keys):
+        raise ModelError("`lags` are of a unit over time: pass `unit` and `time`.")
+    return Errors(kind, small_sample, float(cutoff_km), kernel, int(lags))
+
+
+def _break_term(break_term: str | bool | None, eras: str | None, effects: Sequence[str]) -> str | None:
+    if break_term is None or break_term is False:
+        return None
+    term = "slope" if break_term is True else break_term
+    one_of("break_term", term, BREAKS)
+    if eras is None:
+        raise ModelError(
+            "`break_term` needs `eras`, the column that tells the sensors apart (or `frame.attrs['eras']`, its name)."
+        )
+    if term == "unit" and "unit" not in effects:
+        raise ModelError("break_term='unit' gives each unit an effect in each era: it needs 'unit' among `effects`.")
+    return str(term)
 
 
 def check_interval(interval: float) -> None:
@@ -116,83 +227,9 @@ def known_columns(frame: pd.DataFrame, names: Sequence[str], argument: str) -> N
             raise ModelError(f"`{argument}` names {name!r}, and the table has more than one column of that name.")
 
 
-def numbers_of(frame: pd.DataFrame, name: str) -> pd.Series:
-    """Return a column as float64 with everything not finite missing, or say which cell is no number."""
-    column = frame[name]
-    if not pd.api.types.is_numeric_dtype(column):
-        parsed = pd.to_numeric(column, errors="coerce")
-        bad = (parsed.isna() & column.notna()).to_numpy()
-        seen = column.iloc[int(np.flatnonzero(bad)[0])] if bad.any() else column.dropna().head(1).tolist()
-        raise ModelError(f"Column {name!r} is not numeric ({column.dtype}; it holds {seen!r}); convert it first.")
-    numbers = pd.Series(column.astype("Float64").to_numpy(dtype="float64", na_value=np.nan))
-    return numbers.where(np.isfinite(numbers))
-
-
-def usable_rows(frame: pd.DataFrame, design: Design, exclude: Sequence[Any]) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Return the rows that can be used, under the engine's own names, and the count of those that cannot."""
-    numbers = {name: numbers_of(frame, name) for name in (design.y, *design.terms)}
-    keys = {name: frame[column].reset_index(drop=True) for name, column in design.keys.items()}
-    keep = np.ones(len(frame), dtype=bool)
-    if exclude:
-        if "unit" not in keys:
-            raise ModelError("`exclude` names units to leave out, but `unit` is None.")
-        if not keys["unit"].isin(exclude).any():
-            raise ModelError(f"`exclude` names {list(exclude)}; none is in the column {design.keys['unit']!r}.")
-        keep = ~keys["unit"].isin(exclude).to_numpy()
-    known = np.ones(len(frame), dtype=bool)
-    for column in (*numbers.values(), *keys.values()):
-        known &= column.notna().to_numpy()
-    positive = np.ones(len(frame), dtype=bool)
-    for name in design.logged:
-        positive &= ~(numbers[name] <= 0).to_numpy()
-    used = keep & known & positive
-    dropped = {
-        "missing": int((keep & ~known).sum()),
-        "non_positive": int((keep & known & ~positive).sum()),
-        "excluded": int((~keep).sum()),
-        "total": int((~used).sum()),
-    }
-    out = {}
-    for label, name in labels(design).items():
-        values = numbers[name].to_numpy()[used]
-        out[label] = np.log(values) if name in design.logged else values
-    for name, key in keys.items():
-        out[name] = pd.factorize(key[used])[0]
-    rows = pd.DataFrame(out)
-    if rows.empty:
-        raise ModelError(
-            f"No rows are left of {len(frame)}: {dropped['missing']} have missing values in {design.y!r}, "
-            f"{', '.join(map(repr, design.terms))} or {list(design.keys.values())}, "
-            f"{dropped['non_positive']} have no "
-            f"logarithm, {dropped['excluded']} are excluded."
-        )
-    return rows, dropped
-
-
-def labels(design: Design) -> dict[str, str]:
-    # the engine parses names as formulas, so it never sees those of the user
-    return {"y": design.y, **{f"x{i}": name for i, name in enumerate(design.terms)}}
-
-
-def check_rows(rows: pd.DataFrame, design: Design) -> None:
-    for effect in design.effects:
-        if rows[effect].nunique() == 1:
-            raise ModelError(
-                f"All {len(rows)} rows belong to one {effect} of {design.keys[effect]!r}, so its effect "
-                "cannot be told "
-                f"from the constant; leave {effect!r} out of `effects`."
-            )
-    if design.cluster is not None and rows["cluster"].nunique() == 1:
-        raise ModelError(
-            f"There is one cluster of {design.cluster!r} only; choose another `cluster`, or False for HC1."
-        )
-    for label, name in labels(design).items():
-        if np.ptp(rows[label].to_numpy()) == 0.0:
-            raise ModelError(f"Column {name!r} does not vary in the {len(rows)} rows that are left.")
-    parameters = len(design.terms) + 1 + sum(int(rows[effect].nunique()) - 1 for effect in design.effects)
-    if len(rows) <= parameters:
-        raise ModelError(
-            f"{len(rows)} rows cannot determine {parameters} parameters ({len(design.terms)} slopes and the "
-            "effects of "
-            f"{list(design.effects)}); give more rows or fewer `effects` and `controls`."
-        )
+def with_index(frame: pd.DataFrame, names: Sequence[Any]) -> pd.DataFrame:
+    """Return the table with the levels of its index that `names` asks for as columns."""
+    if not isinstance(frame, pd.DataFrame):
+        raise ModelError(f"`frame` must be a DataFrame with one row an observation; got {type(frame).__name__}.")
+    hidden = [name for name in frame.index.names if name is not None and name in names and name not in frame.columns]
+    return frame.reset_index(level=hidden) if hidden else frame

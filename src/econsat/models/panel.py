@@ -9,28 +9,26 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from econsat.errors import DroppedRowsWarning, FewClustersWarning, ModelError
+from econsat.errors import ModelError, SmallUnitsWarning
 from econsat.models._correlation import correlation
-from econsat.models._design import (
-    EFFECTS,
-    K_FIXEF,
-    Design,
-    check_interval,
-    check_rows,
-    labels,
-    read_design,
-    usable_rows,
-)
+from econsat.models._design import EFFECTS, Design, check_interval, names_of, read_design, with_index
 from econsat.models._estimate import Estimate, RegressionTable, as_estimate, table
+from econsat.models._fit import Covariance, Fit, covariance, fit, inference, wald
+from econsat.models._forms import asymmetric, long_difference
+from econsat.models._rows import Rows, check_rows, usable_rows
+from econsat.models._small_units import advice, small_units
+from econsat.models._spec import warn_of_errors, warn_of_rows, written
 
-__all__ = ["Estimate", "RegressionTable", "as_estimate", "correlation", "elasticity", "table"]
-
-# Clustered errors rest on many clusters. There is no agreed least number (A. C. Cameron and D. L. Miller, "A
-# practitioner's guide to cluster-robust inference", J. Human Resources 50(2), 2015, section VI); below this
-# we warn.
-_FEW_CLUSTERS = 20
-# A regressor of unit variance whose variation left after the effects is below this share is absorbed by them.
-_ABSORBED = 1e-9
+__all__ = [
+    "Estimate",
+    "RegressionTable",
+    "as_estimate",
+    "asymmetric",
+    "correlation",
+    "elasticity",
+    "long_difference",
+    "table",
+]
 
 
 def elasticity(
@@ -41,13 +39,26 @@ def elasticity(
     unit: str | None = None,
     time: str | None = None,
     effects: Sequence[str] | str | None = EFFECTS,
+    errors: Literal["cluster", "HC1", "HC3", "iid", "conley"] | None = None,
     cluster: str | Literal[False] | None = None,
+    coordinates: Sequence[str] | None = None,
+    cutoff_km: float | None = None,
+    kernel: Literal["uniform", "bartlett"] = "uniform",
+    lags: int = 0,
+    weights: str | None = None,
+    quadratic: bool = False,
+    trends: bool = False,
+    eras: str | None = None,
+    break_term: Literal["level", "unit", "slope"] | bool | None = None,
     logs: bool | Sequence[str] = True,
     controls: Sequence[str] | str = (),
     exclude: Sequence[Any] = (),
+    singletons: Literal["keep", "drop"] = "keep",
     small_sample: Literal["xtreg", "areg"] = "xtreg",
+    level: str | int | None = None,
+    unit_area_km2: str | float | None = None,
     interval: float = 0.95,
-) -> pd.DataFrame:
+) -> Estimate:
     r"""Regress one column on another in logarithms, with unit and time effects and clustered errors.
 
     .. math:: \log y_{it} = \beta \log x_{it} + \gamma' z_{it} + a_i + d_t + e_{it}
@@ -58,7 +69,7 @@ def elasticity(
     Parameters
     ----------
     frame : pandas.DataFrame
-        One row an observation, in levels.
+        One row an observation, in levels. Levels of its index can be named like columns.
     y, x : str
         Columns of the outcome and of the regressor, numeric.
     unit, time : str, optional
@@ -66,56 +77,121 @@ def elasticity(
         the country, with ``effects=("unit",)``.
     effects : sequence of {"unit", "time"}, optional
         Fixed effects. Default: both, or none where neither `unit` nor `time` is given. ``()`` pools the rows.
+    errors : {"cluster", "HC1", "HC3", "iid", "conley"}, optional
+        What is assumed of the errors: correlated within clusters, of unequal variance (HC3 without effects only),
+        independent and of one variance, or correlated with those of near units and, with `lags`, of near periods.
+        Default: by `cluster`.
     cluster : str or False, optional
         Column by which the errors are clustered. Default: `unit`, or, without it, errors robust to
         heteroskedasticity (HC1). False: HC1.
+    coordinates : (str, str), optional
+        Columns of longitude and latitude in degrees, for ``errors="conley"``.
+    cutoff_km : float, optional
+        Great-circle distance up to which errors of the same period are correlated.
+    kernel : {"uniform", "bartlett"}
+        Their weights up to there: 1, or falling linearly to 0.
+    lags : int
+        Periods within which a unit's errors are correlated, with weights falling linearly (Bartlett): differences
+        of `time` where that is a number, steps of the dates' own frequency where it is a date.
+    weights : str, optional
+        Column of weights, inverse to the errors' variance (Stata's ``aweight``). Rows of weight zero are counted and
+        left out.
+    quadratic : bool
+        Add the square of `x` (of its logarithm where `logs` says so), as the term ``<x>^2``.
+    trends : bool
+        Add a linear trend of each unit.
+    eras : str, optional
+        Column that tells the sensors apart. Default: ``frame.attrs["eras"]``, if that is there. Rows of more than one
+        era are refused without `break_term`, unless the column is among `controls`: a series that changes its sensor
+        changes its level and its slope.
+    break_term : {"level", "unit", "slope"} or bool, optional
+        What may differ between eras: ``"level"`` one jump common to all (which effects of `time` hold already where
+        eras do not overlap), ``"unit"`` a level of each unit in each era, ``"slope"`` (or True) the coefficient of x,
+        too, reported as ``<x>[<era>]`` and tested for equality.
     logs : bool or sequence of str
         True takes the natural logarithm of `y` and `x`, False of none; or the columns to take it of.
     controls : sequence of str
         Further regressors, as they are unless `logs` names them.
     exclude : sequence
         Units to leave out on purpose; their rows are counted and the specification says so.
+    singletons : {"keep", "drop"}
+        Rows alone in their unit or period fit exactly and tell nothing. ``xtreg`` and ``areg`` keep them, ``reghdfe``
+        drops them, again and again until none is left.
     small_sample : {"xtreg", "areg"}
         Factor on the clustered covariance with N rows, G clusters and K parameters: G/(G-1) (N-1)/(N-K). As
-        Stata's ``xtreg, fe``, effects nested in the clusters do not count in K; as ``areg``, all effects do.
+        Stata's ``xtreg, fe``, effects nested in the clusters do not count in K (`trends`, which are regressors there,
+        do); as ``areg``, all effects do. Other errors have their own factor: N/(N-K) for HC1, none for HC3 and
+        Conley's.
+    level : str or int, optional
+        Administrative level of the units: "country", "region", "district", "city", "grid", or its number (0 for
+        countries). Default: ``frame.attrs["admin_level"]``. See `SmallUnitsWarning` below.
+    unit_area_km2 : str or float, optional
+        Column of the units' areas, or their typical area.
     interval : float
-        Level of the confidence interval, from the t distribution with G-1 degrees of freedom (N-K for HC1).
+        Level of the confidence interval, from the t distribution with G-1 degrees of freedom where errors are
+        clustered, N-K otherwise.
 
     Returns
     -------
-    pandas.DataFrame
-        Indexed by `term` (the column's own name; ``Intercept`` where there are no effects), columns `coef`,
-        `se`, `t`, `p`, `lower`, `upper`. ``.attrs``:
+    Estimate
+        A DataFrame indexed by `term` (the column's own name; ``Intercept`` where there are no effects), columns
+        `coef`, `se`, `t`, `p`, `lower`, `upper`. ``.attrs``:
 
         - `n`, `n_units`, `n_times`: rows used, units and periods in them (None where no column was given);
         - `r2`: share of the variance of y explained, effects included;
-        - `r2_within`: the same once all effects are swept out of y (NaN without effects);
+        - `r2_within`: the same once all effects (and trends) are swept out of y (NaN without effects);
         - `r2_within_unit`: the same once only the unit effects are swept out, so that period effects count as
           explanation: what Stata's ``xtreg, fe`` with period dummies prints (NaN without unit effects);
-        - `dropped`: dict of rows left out: `missing`, `non_positive` (no logarithm), `excluded`, `total`;
+        - `loglik`, `aic`, `bic`: of normal errors, with every effect counted as a parameter and the variance not, as
+          in a regression on dummies; ``estat ic`` after ``xtreg, fe`` counts the regressors and a constant only;
+        - `n_parameters`, `df_resid` (N less these), `df` (of the t distribution);
+        - `dropped`: dict of rows left out: `missing`, `non_positive` (no logarithm), `excluded`, `total`, and
+          `no_weight`, `singletons` where these are asked for;
         - `singletons`: rows alone in their unit or period, kept;
         - `repeated`: rows whose unit and time another row has, too, kept;
-        - `n_clusters`: clusters, None for HC1;
-        - `interval`, `engine` (name and version) and `spec`, the specification in words.
+        - `n_clusters`: clusters, None for other errors;
+        - `turning_point` and `elasticity_at_mean` (dict) with `quadratic`; `break_test` (dict: F and p of equal slopes)
+          with ``break_term="slope"``;
+        - `interval`, `engine` (name and version), `outcome`, `effects`, `errors`, `labels`, and `spec`, the
+          specification in words, with the floor of the lights' source (``frame.attrs["floored_at"]``).
 
     Raises
     ------
     ModelError
-        If a column is unknown or not numeric; `effects` needs a column that was not given; no rows, one unit
-        or too few rows are left; x does not vary, or not within the effects; regressors are collinear.
+        If a column is unknown or not numeric; `effects` needs a column that was not given; arguments contradict one
+        another; no rows, one unit or too few rows are left; x does not vary, or not within the effects; regressors are
+        collinear; eras of different sensors are pooled without a break term.
 
     Warns
     -----
     DroppedRowsWarning
-        If rows have missing values or no logarithm.
+        If rows have missing values, no logarithm or no weight, or singletons are dropped.
     FewClustersWarning
         If there are fewer than 20 clusters.
+    DegenerateErrorsWarning
+        If Conley's covariance has no positive variance for a coefficient, as where the cutoff covers all units.
+    SmallUnitsWarning
+        If units have effects (so that changes are regressed) and are small: of level 2 or more, of a median area below
+        5,000 km2, or, where nothing is said of them, more than 249 (the entries of ISO 3166-1). The limits are ours.
 
     Notes
     -----
     A coefficient of lights on GDP is no law of nature: it differs between levels and changes, sensors, eras
     and sizes of region. Singletons add nothing to the coefficient, but count in N and G as they do in
     ``xtreg, fe``.
+
+    Conley's errors are those of T. G. Conley, "GMM estimation with cross sectional dependence", J. Econometrics 92,
+    1999, with the serial part of S. M. Hsiang, PNAS 107(35), 2010: errors of the same period by distance, those of the
+    same unit by lags, on regressors and residuals freed of the effects, and, as in Stata's ``acreg`` and R's
+    ``conleyreg``, without a small-sample factor. Nothing holds such a covariance positive; cutoffs as wide as the
+    sample take it to zero.
+
+    A panel that is in logarithms already, as the replication files of Henderson, Storeygard and Weil (``lngdpwdilocal``
+    on ``lndn``, without four countries), is taken as it is with ``logs=False``::
+
+        frame = pandas.read_stata("global_total_dn_uncal.dta")
+        elasticity(frame, y="lngdpwdilocal", x="lndn", unit="iso3v10", time="year", logs=False,
+                   exclude=("GNQ", "BHR", "SGP", "HKG"))
 
     Examples
     --------
@@ -132,197 +208,96 @@ def elasticity(
     >>> print(table.attrs["spec"])
     log(gdp) on log(lights); fixed effects of country (30) and year (6); errors clustered by country
     (30 clusters, small-sample factor as Stata's xtreg, fe); 180 rows, 0 left out
+
+    Errors that are correlated over space:
+
+    >>> frame["lon"] = frame["country"].str[1:].astype(int) % 6
+    >>> frame["lat"] = frame["country"].str[1:].astype(int) // 6
+    >>> spatial = elasticity(frame, y="gdp", x="lights", unit="country", time="year", errors="conley",
+    ...                      coordinates=("lon", "lat"), cutoff_km=200, lags=2)
+    >>> spatial.attrs["errors"]
+    'Conley, uniform kernel up to 200 km, 2 lag(s)'
     """
-    if small_sample not in K_FIXEF:
-        raise ModelError(f"`small_sample` must be 'xtreg' or 'areg'; got {small_sample!r}.")
     check_interval(interval)
+    frame = with_index(frame, [y, x, unit, time, cluster, weights, eras, *names_of(controls), *(coordinates or ())])
+    eras = _eras(frame, eras)
     design = read_design(
-        frame, y=y, x=x, unit=unit, time=time, effects=effects, cluster=cluster, logs=logs, controls=controls
+        frame,
+        y=y,
+        x=x,
+        unit=unit,
+        time=time,
+        effects=effects,
+        cluster=cluster,
+        logs=logs,
+        controls=controls,
+        errors=errors,
+        small_sample=small_sample,
+        coordinates=coordinates,
+        cutoff_km=cutoff_km,
+        kernel=kernel,
+        lags=lags,
+        weights=weights,
+        quadratic=quadratic,
+        trends=trends,
+        eras=eras,
+        break_term=break_term,
+        singletons=singletons,
     )
     exclude = (exclude,) if isinstance(exclude, str) else tuple(exclude)
-    rows, dropped = usable_rows(frame, design, exclude)
+    rows = usable_rows(frame, design, exclude)
     check_rows(rows, design)
-    n_dropped = dropped["missing"] + dropped["non_positive"]
-    if n_dropped:
-        warnings.warn(
-            f"{n_dropped} of {len(frame) - dropped['excluded']} rows are left out: {dropped['missing']} with "
-            f"missing values, {dropped['non_positive']} without a logarithm (zero or negative).",
-            DroppedRowsWarning,
-            stacklevel=2,
-        )
-    n_clusters = int(rows["cluster"].nunique()) if design.cluster is not None else None
-    if n_clusters is not None and n_clusters < _FEW_CLUSTERS:
-        warnings.warn(
-            f"There are only {n_clusters} clusters of {design.cluster!r}: their standard errors are "
-            "unreliable, as a rule too small. Choose a finer `cluster`, or report no interval.",
-            FewClustersWarning,
-            stacklevel=2,
-        )
-    table, r2 = _fit(rows, design, small_sample=small_sample, interval=interval)
-    groups = [rows[effect] for effect in design.effects]
-    alone = np.zeros(len(rows), dtype=bool)
-    for group in groups:
-        alone |= ~group.duplicated(keep=False).to_numpy()
-    both = unit is not None and time is not None
-    attrs: dict[Any, Any] = {
-        "n": len(rows),
-        "n_units": int(rows["unit"].nunique()) if unit is not None else None,
-        "n_times": int(rows["time"].nunique()) if time is not None else None,
-        **r2,
-        "dropped": dropped,
-        "singletons": int(alone.sum()),
-        "repeated": int(rows.duplicated(["unit", "time"], keep=False).sum()) if both else 0,
-        "n_clusters": n_clusters,
-        "interval": interval,
-        "engine": _engine(),
-    }
-    units = frame[unit] if unit is not None else None
-    attrs["spec"] = _spec(design, attrs, rows, exclude=exclude, units=units, small_sample=small_sample)
-    table.attrs = attrs
-    return table
+    n_units = int(rows.data["unit"].nunique()) if unit is not None else 0
+    why = small_units(frame, level=level, unit_area_km2=unit_area_km2, n_units=n_units)
+    warn_of_rows(rows, design, of=len(frame), stacklevel=2)
+    if why is not None and "unit" in design.effects:
+        warnings.warn(advice(why), SmallUnitsWarning, stacklevel=2)
+    fitted = fit(rows, design)
+    spread = covariance(fitted, rows, design)
+    warn_of_errors(spread, design, stacklevel=2)
+    out = written(fitted, spread, rows, design, interval=interval, frame=frame, exclude=exclude)
+    if quadratic:
+        out.attrs |= _curve(fitted, spread, rows, design, interval)
+    if design.break_term == "slope" and len(rows.eras) > 1:
+        out.attrs["break_test"] = _equal_slopes(fitted, spread, len(rows.eras))
+    return as_estimate(out)
 
 
-def _fit(
-    rows: pd.DataFrame, design: Design, *, small_sample: str, interval: float
-) -> tuple[pd.DataFrame, dict[str, float]]:
-    import pyfixest
-
-    regressors = [label for label in labels(design) if label != "y"]
-    raw = rows[regressors]
-    mean, scale = raw.mean(), raw.std()
-    # The engine solves normal equations with an absolute tolerance for collinear columns: of mean 0 and variance 1,
-    # a calendar year loses no digits and a column in units of 1e-6 is not taken for a constant.
-    scaled = rows.assign(**{label: (raw[label] - mean[label]) / scale[label] for label in regressors})
-    effects = " + ".join(design.effects)
-    with warnings.catch_warnings():
-        # pyfixest 0.60 makes calls that pandas 3 deprecates; what it takes out as collinear is an error below
-        warnings.simplefilter("ignore", DeprecationWarning)
-        warnings.simplefilter("ignore", FutureWarning)
-        warnings.filterwarnings("ignore", message=r"[\s\S]*multicollinearity")
-        try:
-            fitted: Any = pyfixest.feols(
-                f"y ~ {' + '.join(regressors)}" + (f" | {effects}" if effects else ""),
-                data=scaled,
-                vcov={"CRV1": "cluster"} if design.cluster is not None else "HC1",
-                fixef_rm="none",
-                ssc=pyfixest.ssc(k_fixef=K_FIXEF[small_sample]),
-                demeaner=pyfixest.LsmrDemeaner(fixef_atol=1e-12, fixef_btol=1e-12),
-            )
-        except ValueError as error:
-            if "collinear" not in str(error):
-                raise ModelError(f"The engine could not fit the model: {error}") from error
-            raise ModelError(_collinear(design, list(design.terms))) from error
-    _check_variation(fitted, scaled, design)
-    table = fitted.tidy(alpha=1 - interval).iloc[:, :6].astype("float64")
-    table.columns = pd.Index(["coef", "se", "t", "p", "lower", "upper"])
-    for label in regressors:
-        table.loc[label, ["coef", "se", "lower", "upper"]] /= scale[label]
-    if not design.effects:
-        table.loc["Intercept"] = _intercept(fitted, mean / scale, interval)
-    order = [*regressors, *([] if design.effects else ["Intercept"])]
-    table = table.loc[order]
-    table.index = pd.Index([labels(design).get(label, label) for label in order], name="term", dtype="str")
-    return table, _r2(fitted, rows, design)
-
-
-def _intercept(fitted: Any, shift: pd.Series, interval: float) -> list[float]:
-    """Return the row of the constant where the regressors are not centred."""
-    from scipy.stats import t as student
-
-    names = list(fitted._coefnames)
-    back = np.array([1.0 if name == "Intercept" else -float(shift[name]) for name in names])
-    coef = float(back @ fitted.coef().loc[names].to_numpy())
-    se = float(np.sqrt(back @ np.asarray(fitted._vcov) @ back))
-    half = se * float(student.ppf(0.5 + interval / 2, fitted._df_t))
-    ratio = coef / se if se > 0 else float("nan")
-    return [coef, se, ratio, float(2 * student.sf(abs(ratio), fitted._df_t)), coef - half, coef + half]
-
-
-def _check_variation(fitted: Any, scaled: pd.DataFrame, design: Design) -> None:
-    """Refuse regressors that the effects or the other regressors explain."""
-    names = labels(design)
-    lost = [names[label] for label in fitted._collin_vars if label in names]
-    if lost:
-        raise ModelError(_collinear(design, lost))
-    left = np.asarray(fitted._X, dtype=np.float64)
-    for position, label in enumerate(fitted._coefnames):
-        if label == "Intercept":
-            continue
-        whole = scaled[label].to_numpy()
-        share = float(np.sum(left[:, position] ** 2) / np.sum((whole - whole.mean()) ** 2))
-        if design.effects and share < _ABSORBED:
-            raise ModelError(_collinear(design, [names[label]]))
-
-
-def _collinear(design: Design, names: list[str]) -> str:
-    effects = " and ".join(f"{effect} ({design.keys[effect]!r})" for effect in design.effects)
-    absorbed = f"does not vary within the effects of {effects}, or " if effects else ""
-    return (
-        f"{', '.join(map(repr, names))}: {absorbed}is a linear combination of the other regressors, so that "
-        "no coefficient can be told. Take it out, or leave out effects."
+def _eras(frame: pd.DataFrame, eras: str | None) -> str | None:
+    """Return the column that tells the sensors apart, which the table may name itself."""
+    said = frame.attrs.get("eras")
+    if eras is not None or said is None:
+        return eras
+    if isinstance(said, str) and said in frame.columns:
+        return said
+    raise ModelError(
+        f"`frame.attrs['eras']` says that {said!r} tells the sensors apart, a column that the table does not have, so "
+        "that sensors may be pooled unseen. Put it back, name it as `eras`, or take the entry out of `frame.attrs`."
     )
 
 
-def _r2(fitted: Any, rows: pd.DataFrame, design: Design) -> dict[str, float]:
-    residual = float(np.sum(np.asarray(fitted.resid(), dtype=np.float64) ** 2))
-    y = rows["y"]
-    total = float(((y - y.mean()) ** 2).sum())
-    swept = float(np.sum(np.asarray(fitted._Y, dtype=np.float64) ** 2)) if design.effects else np.nan
-    by_unit = np.nan
-    if "unit" in design.effects:
-        by_unit = float(((y - y.groupby(rows["unit"]).transform("mean")) ** 2).sum())
-
-    def explained(before: float) -> float:
-        return 1.0 - residual / before if before > 0 else float("nan")
-
-    return {"r2": explained(total), "r2_within": explained(swept), "r2_within_unit": explained(by_unit)}
-
-
-def _engine() -> str:
-    from importlib.metadata import version
-
-    return f"pyfixest {version('pyfixest')}"
+def _curve(fitted: Fit, spread: Covariance, rows: Rows, design: Design, interval: float) -> dict[str, Any]:
+    """Return where a quadratic turns, and its slope at the mean of x."""
+    linear, square = (fitted.names.index(rows.names[label]) for label in ("x0", "x0sq"))
+    coef = fitted.back @ fitted.coef
+    weights = rows.data.get("weights")
+    mean = float(np.average(rows.data["x0"], weights=weights))
+    at = np.zeros(len(coef))
+    at[linear], at[square] = 1.0, 2.0 * mean
+    row = inference(np.array([at @ coef]), np.array([np.sqrt(at @ spread.matrix @ at)]), spread.df, interval).iloc[0]
+    turning = -coef[linear] / (2.0 * coef[square])
+    logged = design.terms[0] in design.logged
+    with np.errstate(over="ignore"):
+        turning = float(np.exp(turning)) if logged else float(turning)
+    return {
+        "turning_point": turning,
+        "elasticity_at_mean": {"at": float(np.exp(mean)) if logged else mean, **{k: float(v) for k, v in row.items()}},
+    }
 
 
-def _spec(
-    design: Design,
-    attrs: dict[str, Any],
-    rows: pd.DataFrame,
-    *,
-    exclude: tuple[Any, ...],
-    units: pd.Series | None,
-    small_sample: str,
-) -> str:
-    parts = [f"{design.said(design.y)} on {', '.join(design.said(name) for name in design.terms)}"]
-    if design.effects:
-        counted = [f"{design.keys[effect]} ({rows[effect].nunique()})" for effect in design.effects]
-        parts.append(f"fixed effects of {' and '.join(counted)}")
-    else:
-        parts.append("no fixed effects")
-    if design.cluster is not None:
-        factor = ", fe" if small_sample == "xtreg" else ""
-        few = "; too few to be reliable" if attrs["n_clusters"] < _FEW_CLUSTERS else ""
-        parts.append(
-            f"errors clustered by {design.cluster} ({attrs['n_clusters']} clusters, small-sample factor as "
-            f"Stata's {small_sample}{factor}{few})"
-        )
-    else:
-        parts.append("errors robust to heteroskedasticity (HC1)")
-    dropped = attrs["dropped"]
-    why = [f"{dropped[name]} {said}" for name, said in _SAID.items() if dropped[name]]
-    if exclude and units is not None:
-        found = [str(name) for name in exclude if (units == name).any()]
-        why[-1] += f": {', '.join(found)}"
-        absent = [str(name) for name in exclude if not (units == name).any()]
-        why += [f"to be excluded but not in the table: {', '.join(absent)}"] if absent else []
-    parts.append(f"{attrs['n']} rows, {dropped['total']} left out" + (f" ({', '.join(why)})" if why else ""))
-    if attrs["singletons"]:
-        parts.append(f"{attrs['singletons']} singleton row(s) kept")
-    if attrs["repeated"]:
-        parts.append(
-            f"{attrs['repeated']} row(s) share their {design.keys['unit']} and {design.keys['time']} with another"
-        )
-    return "; ".join(parts)
-
-
-_SAID = {"missing": "with missing values", "non_positive": "without a logarithm", "excluded": "excluded"}
+def _equal_slopes(fitted: Fit, spread: Covariance, n_eras: int) -> dict[str, float]:
+    # the slopes of the eras come first
+    restrictions = np.zeros((n_eras - 1, len(fitted.coef)))
+    restrictions[:, 0] = 1.0
+    restrictions[np.arange(n_eras - 1), np.arange(1, n_eras)] = -1.0
+    return wald(fitted, spread, restrictions)
