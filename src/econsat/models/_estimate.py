@@ -20,16 +20,18 @@ __all__ = ["Estimate", "RegressionTable", "as_estimate", "table"]
 _NEEDED = ("coef", "se", "lower", "upper")
 #: Levels of p below which one, two and three stars are set where they are asked for.
 STARS = (0.1, 0.05, 0.01)
+_XTREG = "R² within, unit effects swept out"
 # Rows below the coefficients: key in `attrs`, label, decimals (None for text).
 _FOOT: tuple[tuple[str, str, int | None], ...] = (
     ("n", "Observations", 0),
     ("n_units", "Units", 0),
+    ("n_groups", "Groups", 0),
     ("n_times", "Periods", 0),
     ("effects", "Fixed effects", None),
     ("errors", "Standard errors", None),
     ("r2", "R²", 3),
     ("r2_within", "R² within, all effects swept out", 3),
-    ("r2_within_unit", "R² within, unit effects swept out", 3),
+    ("r2_within_unit", _XTREG, 3),
     ("aic", "AIC", 1),
 )
 
@@ -46,9 +48,9 @@ class Estimate(pd.DataFrame):
     ----------
     attrs : dict
         Of the keys, these are shown below the coefficients where they are there and not None or NaN: `n`, `n_units`,
-        `n_times`, `effects` (names), `errors` (text), `r2`, `r2_within`, `r2_within_unit`, `aic`, `figures` (a dict of
-        further lines, label to text); `outcome` heads the column, `labels` (dict) names terms, `interval` and `spec`
-        go into the notes.
+        `n_groups`, `n_times`, `effects` (names), `errors` (text), `r2`, `r2_within`, `r2_within_unit` (where the two
+        differ), `aic`, and `figures` (a dict of further rows, label to text or to lines of text). `outcome` heads the
+        column, `labels` (dict) names terms, `interval` and `spec` go into the notes.
 
     Notes
     -----
@@ -247,9 +249,12 @@ class RegressionTable:
             (label, tuple(_shown(each.attrs, key, decimals) for each in self.estimates))
             for key, label, decimals in _FOOT
         ]
+        within = [[each.attrs.get(key, np.nan) for key in ("r2_within", "r2_within_unit")] for each in self.estimates]
+        if all(np.isclose(*pair, rtol=1e-12, equal_nan=True) for pair in np.array(within, dtype=np.float64)):
+            foot = [row for row in foot if row[0] != _XTREG]
         figures = dict.fromkeys(label for each in self.estimates for label in each.attrs.get("figures", {}))
         foot += [
-            (label, tuple((str(each.attrs.get("figures", {}).get(label, "")),) for each in self.estimates))
+            (label, tuple(_lines(each.attrs.get("figures", {}).get(label)) for each in self.estimates))
             for label in figures
         ]
         return Grid(
@@ -401,6 +406,12 @@ def _shown(attrs: Mapping[Any, Any], key: str, decimals: int | None) -> tuple[st
     if isinstance(value, str):
         return (value,)
     return (", ".join(map(str, value)) or "none",)
+
+
+def _lines(figure: Any) -> tuple[str, ...]:
+    if figure is None:
+        return ("",)
+    return (figure,) if isinstance(figure, str) else tuple(map(str, figure))
 
 
 def _bare(frame: pd.DataFrame) -> pd.DataFrame:
