@@ -249,8 +249,7 @@ class RegressionTable:
             (label, tuple(_shown(each.attrs, key, decimals) for each in self.estimates))
             for key, label, decimals in _FOOT
         ]
-        within = [[each.attrs.get(key, np.nan) for key in ("r2_within", "r2_within_unit")] for each in self.estimates]
-        if all(np.isclose(*pair, rtol=1e-12, equal_nan=True) for pair in np.array(within, dtype=np.float64)):
+        if not any(_differ(each.attrs, "r2_within", "r2_within_unit") for each in self.estimates):
             foot = [row for row in foot if row[0] != _XTREG]
         figures = dict.fromkeys(label for each in self.estimates for label in each.attrs.get("figures", {}))
         foot += [
@@ -406,6 +405,11 @@ def _shown(attrs: Mapping[Any, Any], key: str, decimals: int | None) -> tuple[st
     if isinstance(value, str):
         return (value,)
     return (", ".join(map(str, value)) or "none",)
+
+
+def _differ(attrs: Mapping[Any, Any], one: str, other: str) -> bool:
+    pair = [np.nan if attrs.get(key) is None else float(attrs[key]) for key in (one, other)]
+    return not np.isclose(pair[0], pair[1], rtol=1e-12, equal_nan=True)
 
 
 def _lines(figure: Any) -> tuple[str, ...]:

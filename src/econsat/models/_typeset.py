@@ -96,36 +96,29 @@ def to_html(grid: Grid, *, caption: str | None = None) -> str:
     Styles stand in the tags, because notebooks that are not trusted lose their style sheets.
     """
     e = escape_html
-    width = len(grid.numbers) + 1
-    out = [
-        '<table class="econsat-estimate" style="border-collapse: collapse; background: transparent; color: inherit">'
-    ]
+    style = "border-collapse: collapse; background: transparent; color: inherit; border-bottom: 1px solid currentColor"
+    out = [f'<div><table class="econsat-estimate" style="{style}">']
     if caption:
         out.append(f'<caption style="text-align: left">{e(caption)}</caption>')
-    out.append("<thead>")
-    for i, head in enumerate(grid.heads):
-        rule = _RULE if i == 0 else ""
-        cells = "".join(
-            f'<th scope="col" style="{rule}{_CELL}center; font-weight: {"normal" if i == 0 else "bold"}">{e(text)}</th>'
-            for text in head
-        )
-        out.append(f'<tr><th style="{rule}{_CELL}left"></th>{cells}</tr>')
-    out.append("</thead><tbody>")
-    for rows in (grid.body, grid.foot):
-        for i, (label, cells_of) in enumerate(rows):
-            rule = _RULE if i == 0 else ""
-            cells = "".join(
-                f'<td style="{rule}{_CELL}center; white-space: nowrap">{"<br>".join(map(e, lines))}</td>'
-                for lines in cells_of
-            )
-            head = f'<th scope="row" style="{rule}{_CELL}left; font-weight: normal">{e(label)}</th>'
-            out.append(f"<tr>{head}{cells}</tr>")
-    notes = "<br>".join(map(e, grid.notes))
-    out.append(
-        f'</tbody><tfoot><tr><td colspan="{width}" style="{_RULE}{_CELL}left; font-size: 85%; max-width: 50em; '
-        f'white-space: normal">{notes}</td></tr></tfoot></table>'
-    )
-    return "\n".join(out)
+    above = f"{_RULE}{_CELL}"
+    heads = []
+    for texts in zip(*grid.heads, strict=True):
+        lines = [e(texts[0]), *(f"<strong>{e(text)}</strong>" for text in texts[1:])]
+        heads.append(f'<th scope="col" style="{above}center; font-weight: normal">{"<br>".join(lines)}</th>')
+    out.append(f'<thead><tr><td style="{above}left"></td>{"".join(heads)}</tr></thead><tbody>')
+    for part in (grid.body, grid.foot):
+        for i, (label, texts) in enumerate(part):
+            above = (_RULE if i == 0 else "") + _CELL
+            head = f'<th scope="row" style="{above}left; font-weight: normal">{e(label)}</th>'
+            cells = [
+                f'<td style="{above}center; white-space: nowrap">{"<br>".join(map(e, text))}</td>' for text in texts
+            ]
+            out.append(f"<tr>{head}{''.join(cells)}</tr>")
+    out.append("</tbody></table>")
+    if grid.notes:
+        notes = "<br>".join(map(e, grid.notes))
+        out.append(f'<p style="font-size: 85%; line-height: 1.4; max-width: 60em; margin: 4px 10px">{notes}</p>')
+    return "\n".join([*out, "</div>"])
 
 
 def to_latex(
