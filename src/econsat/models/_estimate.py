@@ -197,7 +197,7 @@ class RegressionTable:
         heads = [name or f"({i})" for i, name in enumerate(self.names, 1)]
         heads = heads if len(set(heads)) == len(heads) else [f"({i}) {name}" for i, name in enumerate(heads, 1)]
         parts = [pd.DataFrame(each).reindex(list(self.terms)) for each in self.estimates]
-        out = pd.concat([part.set_axis(part.columns) for part in map(_bare, parts)], axis=1, keys=heads)
+        out = pd.concat([_bare(part) for part in parts], axis=1, keys=heads)
         out.index.name = "term"
         out.attrs = {"spec": {head: each.attrs.get("spec") for head, each in zip(heads, self.estimates, strict=True)}}
         return out
