@@ -1,11 +1,11 @@
-"""What the satellites saw: catalogs (`catalog`), cubes of pixels (`cube`), physical units (`radiometry`)."""
+"""What the satellites saw: catalogs, cubes of pixels, physical units, and readers of single products."""
 
 from __future__ import annotations
 
 from importlib import import_module
 from types import ModuleType
 
-__all__ = ["catalog", "cube", "radiometry"]
+__all__ = ["blackmarble", "catalog", "cube", "earthdata", "radiometry"]
 
 
 def __getattr__(name: str) -> ModuleType:

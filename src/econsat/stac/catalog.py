@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import html
 import os
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,15 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from econsat._resources import data_dir
-from econsat.errors import CatalogError, EmptySearchError, TruncatedWarning, UndatedWarning
+from econsat.errors import CatalogError, EmptySearchError
 from econsat.stac import _filter, _period
 from econsat.stac._api import Api, is_api
 from econsat.stac._extent import bbox_of, span_of
 from econsat.stac._http import JsonReader, is_url, shown
+from econsat.stac._laads import URL as _LAADS_URL, Laads
+from econsat.stac._len import URL as _LEN_URL, LightEveryNight
+from econsat.stac._results import absolute, order, served, warn_truncated, warn_undated
+from econsat.stac._source import Found, Query, Source, check_options
 from econsat.stac._static import StaticTree, select, to_item
 
 __all__ = ["NAMES", "Catalog", "open_catalog"]
@@ -31,14 +34,12 @@ NAMES: Mapping[str, str] = {
     "bundled": "",
     "planetary-computer": "https://planetarycomputer.microsoft.com/api/stac/v1",
     "earth-search": "https://earth-search.aws.element84.com/v1",
+    "light-every-night": _LEN_URL,
+    "cmr-laads": _LAADS_URL,
 }
 """The catalogs that `open_catalog` knows by name, with their addresses; ``bundled`` travels with econsat."""
 
-_NOT_YET = {
-    "light-every-night": "its tree of nightly scenes needs a reader of its own",
-    "cmr-laads": "it needs a NASA Earthdata login",
-}
-_UNDATED = "not stated"
+_SOURCES: Mapping[str, Callable[..., Source]] = {"light-every-night": LightEveryNight, "cmr-laads": Laads}
 # OGC API - Features, 7.15.2: the largest limit that its example allows, and pystac-client with it.
 _MAX_PAGE = 10_000
 
@@ -51,15 +52,17 @@ def open_catalog(
     backoff: float = 0.5,
     headers: Mapping[str, str] | None = None,
     modifier: Callable[[pystac.Item], object] | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> Catalog:
     """Open a STAC catalog.
 
     Parameters
     ----------
     name_or_url_or_path : str or path
-        A name (``"bundled"``, ``"planetary-computer"``, ``"earth-search"``), the address of any STAC API or
-        static `catalog.json`, or the path, also as ``file://``, of a static `catalog.json` (or its folder).
-        What is behind an address is found by asking it: an API says so in its `conformsTo`.
+        A name (``"bundled"``, ``"planetary-computer"``, ``"earth-search"``, ``"light-every-night"``,
+        ``"cmr-laads"``), the address of any STAC API or static `catalog.json`, or the path, also as ``file://``, of a
+        static `catalog.json` (or its folder). What is behind an address is found by asking it: an API says so in its
+        `conformsTo`.
     timeout : float
         Seconds to wait for a connection, and for each pause in an answer.
     retries : int
@@ -72,10 +75,25 @@ def open_catalog(
         HTTP headers of every request, for instance a key.
     modifier : callable, optional
         Called with each item found, to change it in place.
+    options : mapping, optional
+        Settings of single catalogs. ``"light-every-night"``: `max_reads`, how many item files a search may read
+        (10,000); `workers`, how many at once (16); `companions`, ``"check"`` to look for the flags beside the lights in
+        the bucket, ``"derive"`` to name them by rule, unchecked, or ``"none"``; `url` of a mirror. ``"cmr-laads"``:
+        `url`.
 
     Returns
     -------
     Catalog
+
+    Notes
+    -----
+    ``"light-every-night"``, the World Bank's archive of DMSP and VIIRS nights, has the collections ``viirs-nightly``,
+    ``dmsp-nightly`` and ``viirs-monthly`` (assets ``radiance`` and ``looks``). A night counts for the period in which
+    its stretch of orbit begins. Footprints are bounding boxes of the rasters: one that crosses the antimeridian runs
+    from -180 to 180, so that more nights are found than saw a region.
+
+    ``"cmr-laads"`` finds NASA's Black Marble granules (``VJ146A3``, or with its version ``VJ146A3_2``); their files
+    are fetched by `econsat.stac.earthdata.download`.
 
     Raises
     ------
@@ -84,14 +102,24 @@ def open_catalog(
 
     Examples
     --------
-    >>> open_catalog("bundled").collections()["id"].tolist()
-    ['dmsp-lights', 'landsat', 'population', 'viirs-radiance']
+    >>> open_catalog("bundled").search("dmsp-lights")[0].id
+    'night-dmsp'
     """
     if not isinstance(name_or_url_or_path, (str, os.PathLike)):
         raise CatalogError(f"a catalog is a name, an address or a path, not {name_or_url_or_path!r}")
     source = str(os.fspath(name_or_url_or_path))
     _check_numbers(timeout=timeout, retries=retries, backoff=backoff)
     name, href = _locate(source)
+    if name in _SOURCES:
+        chosen = dict(options or {})
+        own = _SOURCES[name](
+            chosen,
+            reader=lambda connections: JsonReader(
+                timeout=timeout, retries=retries, backoff=backoff, headers=headers, connections=connections
+            ),
+        )
+        return Catalog(name, str(chosen.get("url", href)), own, modifier=modifier)
+    check_options(options or {}, (), name=source)
     reader = JsonReader(timeout=timeout, retries=retries, backoff=backoff, headers=headers)
     root = reader.read(href)
     backend: Api | StaticTree
@@ -124,8 +152,6 @@ def _locate(source: str) -> tuple[str, str]:
         return source, str(data_dir() / "catalog.json")
     if source in NAMES:
         return source, NAMES[source]
-    if source in _NOT_YET:
-        raise CatalogError(f"the catalog {source!r} is known but cannot be opened yet: {_NOT_YET[source]}")
     if is_url(source):
         try:
             urlsplit(source)
@@ -140,8 +166,7 @@ def _locate(source: str) -> tuple[str, str]:
         path = next((each for each in inside if each.is_file()), inside[0])
     if path.is_file():
         return "", str(path.resolve())
-    known = [*NAMES, *_NOT_YET]
-    near = difflib.get_close_matches(source, known, n=3)
+    near = difflib.get_close_matches(source, list(NAMES), n=3)
     hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
     raise CatalogError(
         f"no catalog {source!r}: it is neither a known name ({', '.join(NAMES)}), nor an http(s) address, "
@@ -164,7 +189,7 @@ class Catalog:
         self,
         name: str,
         url: str,
-        backend: Api | StaticTree,
+        backend: Api | StaticTree | Source,
         *,
         modifier: Callable[[pystac.Item], object] | None = None,
     ) -> None:
@@ -188,7 +213,7 @@ class Catalog:
 
     def _bodies(self) -> list[dict[str, Any]]:
         if self._known is None:
-            if isinstance(self._backend, Api):
+            if not isinstance(self._backend, StaticTree):
                 self._known = self._backend.collections()
             else:
                 self._known = [
@@ -307,6 +332,7 @@ class Catalog:
         area = _area(region)
         interval = None if period is None else _period.parse(period)
         condition = None if filter is None else _filter.parse(filter)
+        hint = ""
         matched: int | None
         if isinstance(self._backend, Api):
             answer = self._backend.find(
@@ -318,27 +344,32 @@ class Catalog:
                 page_size=page_size,
                 progress=progress,
             )
-            found = [_absolute(_served(to_item(body), self.url)) for body in answer.bodies]
+            found = [absolute(served(to_item(body), self.url)) for body in answer.bodies]
             matched = answer.matched
-            if answer.short:
-                _warn_truncated(len(found), matched, f"the server {shown(self.url)}, which stopped paging early")
-        else:
+            stopped = f"the server {shown(self.url)}, which stopped paging early" if answer.short else ""
+        elif isinstance(self._backend, StaticTree):
             if condition is not None:
                 _filter.check(condition)
             bodies = self._backend.items(wanted, progress=progress)
             found = select(bodies, region=area, period=interval, condition=condition)
-            matched = len(found)
-        found.sort(key=_order)
+            matched, stopped = len(found), ""
+        else:
+            names = wanted or [str(body["id"]) for body in self._bodies()]
+            seen: Found = self._backend.find(Query(names, area, interval, condition, max_items, page_size, progress))
+            found, matched, stopped, hint = list(seen.items), seen.matched, seen.stopped, seen.hint
+        if stopped:
+            warn_truncated(len(found), matched, stopped)
+        found.sort(key=order)
         if max_items is not None and len(found) > max_items:
-            _warn_truncated(max_items, matched, f"max_items={max_items}")
+            warn_truncated(max_items, matched, f"max_items={max_items}")
             found = found[:max_items]
         if interval is not None:
-            _warn_undated(found)
+            warn_undated(found)
         if self._modifier is not None:
             for item in found:
                 self._modifier(item)
         if not found and not allow_empty:
-            raise EmptySearchError(self._nothing(wanted, area, period, filter))
+            raise EmptySearchError(f"{self._nothing(wanted, area, period, filter)}{hint and f' {hint}'}")
         extra = {"econsat:catalog": self.name, "econsat:matched": matched, "econsat:returned": len(found)}
         return pystac.ItemCollection(found, extra_fields=extra, clone_items=False)
 
@@ -348,6 +379,8 @@ class Catalog:
         if not isinstance(collections, Iterable):
             raise CatalogError(f"`collections` is {collections!r}: pass an id, or several")
         wanted = [collections] if isinstance(collections, str) else [str(c) for c in collections]
+        if not isinstance(self._backend, (Api, StaticTree)):
+            wanted = [self._backend.canonical(name) for name in wanted]
         if not wanted:
             raise CatalogError("`collections` is empty: name at least one, or leave it out for all")
         known = [str(body.get("id")) for body in self._bodies()]
@@ -394,42 +427,3 @@ def _area(region: Any) -> BaseGeometry | None:
 
 def _round(bounds: Iterable[float]) -> tuple[float, ...]:
     return tuple(round(float(v), 2) for v in bounds)
-
-
-def _order(item: pystac.Item) -> tuple[str, str, str]:
-    span = _period.item_interval(item.properties)
-    first = (span[0] or span[1]) if span else None
-    if first is None and item.datetime is not None:
-        first = _period.parse(item.datetime)[0]
-    return (first.isoformat() if first else "", str(item.collection_id or ""), str(item.id))
-
-
-def _served(item: pystac.Item, url: str) -> pystac.Item:
-    """Mark an item as a server's: one without links would pass for a local one, which may name local files."""
-    if not any(is_url(link.get_target_str() or "") for link in item.links if link.rel in ("self", "root")):
-        item.remove_links("root")
-        item.add_link(pystac.Link("root", shown(url), media_type="application/json"))
-    return item
-
-
-def _absolute(item: pystac.Item) -> pystac.Item:
-    if item.get_self_href():
-        item.make_asset_hrefs_absolute()
-    return item
-
-
-def _warn_truncated(returned: int, matched: int | None, why: str) -> None:
-    total = f"{matched} matched" if matched is not None else "more matched (the server does not say how many)"
-    warnings.warn(f"{returned} items are returned, {total}: left out by {why}", TruncatedWarning, stacklevel=4)
-
-
-def _warn_undated(items: list[pystac.Item]) -> None:
-    undated = [i.id for i in items if str(i.properties.get("econsat:date", "")).startswith(_UNDATED)]
-    if undated:
-        warnings.warn(
-            f"{len(undated)} of {len(items)} items carry no date of their own and were matched by the span "
-            "in which their "
-            f"sensor can have taken them: {', '.join(undated[:5])}",
-            UndatedWarning,
-            stacklevel=3,
-        )

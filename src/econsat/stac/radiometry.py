@@ -69,6 +69,8 @@ class Radiometry:
     """Where `unit` was found."""
     notes: tuple[str, ...] = ()
     """What a reader of the result should know: doubts, contradictions and how they were settled."""
+    also_nodata: tuple[float, ...] = ()
+    """Further stored numbers that mean "no data", where a product has several."""
 
     @property
     def out_dtype(self) -> str:
@@ -86,7 +88,14 @@ class Radiometry:
         >>> [step["step"] for step in Radiometry("uint8", nodata=0.0).steps("red")]
         ['mask fill', 'scale and offset']
         """
-        mask = {"step": "mask fill", "band": band, "nodata": self.nodata, "nodata_from": self.nodata_from}
+        mask: dict[str, Any] = {
+            "step": "mask fill",
+            "band": band,
+            "nodata": self.nodata,
+            "nodata_from": self.nodata_from,
+        }
+        if self.also_nodata:
+            mask["also_nodata"] = list(self.also_nodata)
         scaling = {
             "step": "scale and offset",
             "band": band,
@@ -136,14 +145,15 @@ def to_physical(stored: NDArray[Any], radiometry: Radiometry) -> NDArray[np.floa
         raise RadiometryError(
             f"pixels of type {stored.dtype} have no scale and offset: only integers and real numbers do"
         )
-    missing = _missing(stored, radiometry.nodata)
+    found = [_missing(stored, fill) for fill in (radiometry.nodata, *radiometry.also_nodata)]
     out = np.dtype(radiometry.out_dtype)
     if radiometry.scale == 1.0 and radiometry.offset == 0.0:
         physical = stored.astype(out)
     else:
         physical = (stored.astype("float64") * radiometry.scale + radiometry.offset).astype(out)
-    if missing is not None:
-        physical[missing] = np.nan
+    for missing in found:
+        if missing is not None:
+            physical[missing] = np.nan
     return physical
 
 
@@ -293,6 +303,7 @@ def band_radiometry(
         offset_from=linear.offset_from,
         unit_from=unit_from,
         notes=(*notes, *linear.notes),
+        also_nodata=() if nodata is not None else tuple(each for each in meta.fills() if each != fill),
     )
 
 
@@ -345,6 +356,18 @@ class _Stated:
                 raise RadiometryError(f"{name} has {full} = {value!r}, which is not a number") from None
         return None, "not stated"
 
+    def fills(self) -> tuple[float, ...]:
+        """Return all numbers that mean "no data" where the item lists several, as ``econsat:nodata`` of the band."""
+        listed = self.common.get("econsat:nodata")
+        if listed is None:
+            return ()
+        try:
+            return tuple(float(value) for value in listed)
+        except (TypeError, ValueError):
+            raise RadiometryError(
+                f"the asset's bands have econsat:nodata = {listed!r}, which is no list of numbers"
+            ) from None
+
 
 _NAME_FIELDS = ("name", "common_name", "eo:common_name")
 
@@ -358,7 +381,11 @@ def _fill(meta: _Stated, header: BandHeader | None, *, override: float | None, w
         if found is not None and not math.isnan(found):
             return found, "the file's header"
         return (said, place) if said is not None else (found, "the file's header" if found is not None else place)
-    if found is None or math.isnan(found) or np.isclose(found, said, rtol=1e-6, atol=0.0):
+    if (
+        found is None
+        or math.isnan(found)
+        or any(np.isclose(found, x, rtol=1e-6, atol=0.0) for x in (said, *meta.fills()))
+    ):
         return said, place
     raise RadiometryError(
         f"{where}: {place} says that {said:g} means no data, the file's header says {found:g}. Look at the "
