@@ -38,10 +38,13 @@ class Rule:
         ``value(x, level)``; `level` is a threshold or a background to subtract. NaN stays NaN.
     variance : callable
         ``variance(x, level, sigma)`` on arrays of numpy.
+    kind : int
+        Its number in the kernels of `_resample`.
     """
 
     value: Callable[[xr.DataArray, Any], xr.DataArray]
     variance: Callable[[Any, Any, Any], Any]
+    kind: int
 
 
 def _constant_variance(x: Any, level: Any, sigma: Any) -> Any:
@@ -69,11 +72,11 @@ def _lit_variance(x: Any, level: Any, sigma: Any) -> Any:
 
 
 #: The value less the background; ``level`` 0 leaves it as it is.
-plain = Rule(lambda x, level: x - level, _constant_variance)
+plain = Rule(lambda x, level: x - level, _constant_variance, 0)
 #: The value of pixels at or above the threshold, 0 for those below.
-brightness_above = Rule(lambda x, level: x.where((x >= level) | x.isnull(), 0.0), _cut_variance)
+brightness_above = Rule(lambda x, level: x.where((x >= level) | x.isnull(), 0.0), _cut_variance, 1)
 #: 1 for pixels at or above the threshold, 0 for those below.
-lit_above = Rule(lambda x, level: (x >= level).astype(np.float64).where(x.notnull()), _lit_variance)
+lit_above = Rule(lambda x, level: (x >= level).astype(np.float64).where(x.notnull()), _lit_variance, 2)
 
 
 def weights_of(layer: xr.DataArray, regions_or_weights: gpd.GeoDataFrame | Weights) -> Weights:
@@ -117,8 +120,8 @@ def measure(
     -------
     xarray.Dataset
         By region (and time): `value`, `lower`, `upper`, `coverage`, and the parts of the interval `noise`,
-        `level_down`, `level_up`, `unseen` and `unseen_half`, all but `coverage` in units of the value times km2.
-        Computed.
+        `level_down`, `level_up`, `unseen` and `unseen_half`, all but `coverage` in units of the value times km2;
+        `pixels` seen and the `pieces` of light they are worth. Computed.
     """
     x_dim, y_dim = spatial_dims(layer)
     values = {
@@ -156,7 +159,7 @@ def measure(
     low, high = (moved[f"{name}_integral"].transpose(*order) for name in ("low", "high"))
     down = np.maximum(total - np.minimum(low, high), 0.0)
     up = np.maximum(np.maximum(low, high) - total, 0.0)
-    unseen, unseen_half = _unseen(cube["value"], sums, order, interval)
+    unseen, unseen_half, pieces = _unseen(cube["value"], sums, order, interval)
     seen_lower = total - np.hypot(z * sd, down)
     if scale_missing:
         share = sums["coverage"].transpose(*order).where(lambda c: c < 1 - _WHOLE, 1.0)
@@ -176,6 +179,8 @@ def measure(
         "level_up": up,
         "unseen": unseen,
         "unseen_half": unseen_half,
+        "pieces": pieces,
+        "pixels": sums["count"],
     }
     out = xr.Dataset({name: array.transpose(*order) for name, array in parts.items()})
     if "time" in layer.coords and "time" not in out.coords:
@@ -208,8 +213,8 @@ def _by_region(sums: xr.DataArray, n_pixels: xr.DataArray) -> xr.DataArray:
 
 def _unseen(
     values: xr.DataArray, sums: xr.Dataset, order: tuple[Any, ...], interval: float
-) -> tuple[xr.DataArray, xr.DataArray]:
-    """Return what the unseen part of a region holds if it is like the seen part, and half its interval."""
+) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:
+    """Return what the unseen part holds if it is like the seen part, half its interval, and the pieces seen."""
     total, share = sums["integral"].transpose(*order), sums["coverage"].transpose(*order)
     partly = (share > 0) & (share < 1 - _WHOLE)
     odds = ((1 - share) / share.where(partly)).where(partly, 0.0)
@@ -219,6 +224,7 @@ def _unseen(
     n_unseen = count * odds
     inverse = (1 / n_unseen.where(partly) + 1 / count.where(partly)).fillna(0.0)
     variance = unseen_area**2 * sums["std"].transpose(*order).fillna(0.0) ** 2 * inverse
+    pieces = count
     quantile = xr.full_like(count, norm.ppf(0.5 + interval / 2))
     if bool(partly.any()):
         sums_of_products = _clumping(values)
@@ -226,7 +232,7 @@ def _unseen(
         # as many independent pieces of light were seen as the standard deviation rests on
         pieces = count / _by_region(sums_of_products, count)
         quantile = quantile.copy(data=student.ppf(0.5 + interval / 2, np.maximum(pieces.to_numpy() - 1.0, 1.0)))
-    return expected, quantile * variance**0.5
+    return expected, quantile * variance**0.5, pieces
 
 
 def _clumping(values: xr.DataArray, max_pixels: int = 2_000_000) -> xr.DataArray:

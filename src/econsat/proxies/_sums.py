@@ -13,6 +13,7 @@ from econsat import indicators
 from econsat.errors import ParameterError
 from econsat.proxies import _measure
 from econsat.proxies._background import background
+from econsat.proxies._bootstrap import bootstrap, check_draws
 from econsat.proxies._layer import is_number, pick, plain_numbers, record, same_grid, units_of
 from econsat.proxies._notes import notes_of
 
@@ -44,10 +45,14 @@ def sum_of_lights(
     freq: str | None = None,
     name: str = "sum_of_lights",
     parts: bool = False,
+    method: Literal["formula", "bootstrap"] = "formula",
+    n_boot: int = 200,
+    block: int | None = None,
+    seed: int = 0,
 ) -> pd.DataFrame:
     """Add up the light of each region: value x share of the pixel in the region x area of the pixel.
 
-    The module's text gives the formula of the interval.
+    The text of `econsat.proxies.nightlights` explains the interval and its two methods.
 
     Parameters
     ----------
@@ -82,7 +87,16 @@ def sum_of_lights(
     name : str
         Name of the indicator.
     parts : bool
-        Add the parts of the interval as columns `noise`, `level_down`, `level_up`, `unseen`, `unseen_half`.
+        Add the parts of the formula's interval as columns `noise`, `level_down`, `level_up`, `unseen`, `unseen_half`.
+    method : {"formula", "bootstrap"}
+        How the interval is found. The bootstrap is tighter where a threshold counts, holds up better under clouds, and
+        takes longer: it reads each region's window once more.
+    n_boot : int
+        Draws of the bootstrap.
+    block : int, optional
+        Side of its blocks in pixels. Default: from the correlation measured; the provenance says what was used.
+    seed : int
+        A seed, a region and a time give the same draws, whatever else is in the table and however the cube is chunked.
 
     Returns
     -------
@@ -122,16 +136,10 @@ def sum_of_lights(
     found = _noise(layer, noise)
     rule = _measure.plain if floor is None or how == "subtract" else _measure.brightness_above
     level, error = _level(layer, floor, floor_error, found, interval)
-    stats = _measure.measure(
-        layer,
-        _measure.weights_of(layer, regions_or_weights),
-        rule,
-        level=level,
-        error=error,
-        noise=found,
-        interval=interval,
-        scale_missing=scale_missing,
-    )
+    stats, drawn = _stats(
+        layer, _measure.weights_of(layer, regions_or_weights), rule, method=method, n_boot=n_boot, block=block,
+        seed=seed, level=level, error=error, noise=found, interval=interval, scale_missing=scale_missing,
+    )  # fmt: skip
     if floor is not None and how == "zero":
         # what is left is at or above the floor, so no sum of it is negative unless the floor is
         lower = stats["lower"]
@@ -145,6 +153,7 @@ def sum_of_lights(
         "scale_missing": scale_missing,
         "min_coverage": min_coverage,
         "interval": interval,
+        **drawn,
     }
     notes = notes_of(stats, floor=floor, level=level, error=error, how=how, found=found, scale_missing=scale_missing)
     unit = f"{units} km2".removeprefix("1 ")
@@ -169,6 +178,10 @@ def lit_area(
     freq: str | None = None,
     name: str = "lit_area",
     parts: bool = False,
+    method: Literal["formula", "bootstrap"] = "formula",
+    n_boot: int = 200,
+    block: int | None = None,
+    seed: int = 0,
 ) -> pd.DataFrame:
     """Measure the area of each region with lights at or above a threshold, in km2.
 
@@ -178,7 +191,8 @@ def lit_area(
 
     Parameters
     ----------
-    cube, regions_or_weights, variable, noise, looks, min_coverage, scale_missing, interval, freq, name, parts
+    cube, regions_or_weights, variable, noise, looks, min_coverage, scale_missing, interval, freq, name, parts, method,
+    n_boot, block, seed
         As in `sum_of_lights`.
     threshold : float
         Least value of a lit pixel, in units of the cube.
@@ -219,16 +233,10 @@ def lit_area(
     units_of(layer)
     found = _noise(layer, noise)
     level, error = _level(layer, threshold, threshold_error, found, interval)
-    stats = _measure.measure(
-        layer,
-        _measure.weights_of(layer, regions_or_weights),
-        _measure.lit_above,
-        level=level,
-        error=error,
-        noise=found,
-        interval=interval,
-        scale_missing=scale_missing,
-    )
+    stats, drawn = _stats(
+        layer, _measure.weights_of(layer, regions_or_weights), _measure.lit_above, method=method, n_boot=n_boot,
+        block=block, seed=seed, level=level, error=error, noise=found, interval=interval, scale_missing=scale_missing,
+    )  # fmt: skip
     stats["lower"] = stats["lower"].clip(min=0.0)
     step = {
         "step": "lit_area",
@@ -238,6 +246,7 @@ def lit_area(
         "scale_missing": scale_missing,
         "min_coverage": min_coverage,
         "interval": interval,
+        **drawn,
     }
     notes = notes_of(
         stats, floor=threshold, level=level, error=error, how="zero", found=found, scale_missing=scale_missing
@@ -246,6 +255,26 @@ def lit_area(
         stats, layer, regions_or_weights, name=name, unit="km2", step=step, notes=notes, looks=looks,
         min_coverage=min_coverage, interval=interval, freq=freq, parts=parts,
     )  # fmt: skip
+
+
+def _stats(
+    layer: xr.DataArray,
+    held: Weights,
+    rule: _measure.Rule,
+    *,
+    method: str,
+    n_boot: int,
+    block: int | None,
+    seed: int,
+    **options: Any,
+) -> tuple[xr.Dataset, dict[str, Any]]:
+    """Measure, with the ends of the interval by the method asked for, and say how they were found."""
+    check_draws(method, n_boot=n_boot, block=block, seed=seed, interval=options["interval"])
+    stats = _measure.measure(layer, held, rule, **options)
+    if method == "formula":
+        return stats, {"method": method}
+    stats, drawn = bootstrap(layer, held, rule, stats, n_boot=n_boot, block=block, seed=seed, **options)
+    return stats, {"method": method, **drawn}
 
 
 def _noise(layer: xr.DataArray, noise: xr.Dataset | float | None) -> xr.Dataset:
