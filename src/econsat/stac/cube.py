@@ -19,7 +19,7 @@ import numpy as np
 import pystac
 
 from econsat.errors import ParameterError, SizeError, SyntheticDataWarning, UndatedWarning
-from econsat.stac import _grid, _href, _provenance
+from econsat.stac import _blackmarble_items, _grid, _href, _provenance
 from econsat.stac._bounds import Placed, bounds_in, crs_name
 from econsat.stac._prepare import Job, Wanted, calibrate, checked, find, label, probe, settle, too_many
 
@@ -78,6 +78,9 @@ def load(
     Headers of all rasters are read at once, in both modes of `on_error`; pixels are read when the cube is
     computed, or now with ``chunks=None``. Fill is masked first, then ``stored * scale + offset`` is applied,
     once (see `econsat.stac.radiometry`). Negative values are kept.
+
+    Items of Black Marble files (``.h5``, on this machine) go to `econsat.stac.blackmarble.read`, with `bands` as its
+    `layers`; they are loaded on their own grid.
 
     Parameters
     ----------
@@ -179,6 +182,26 @@ def load(
         raise ParameterError(f"max_bytes= is {max_bytes!r}: pass a number of bytes")
     allowed = _drivers(drivers)
     kept, twice = checked(items)
+    if any(_blackmarble_items.asset_of(item) is not None for item in kept):
+        return _blackmarble_items.load_items(
+            kept,
+            bands,
+            region=region,
+            chunks=chunks,
+            on_error=on_error,
+            max_failed=max_failed,
+            max_bytes=max_bytes,
+            nodata=nodata,
+            patch_url=patch_url,
+            progress=progress,
+            unfit={
+                "crs": crs is not None,
+                "resolution": resolution is not None,
+                "like": like is not None,
+                "groupby": groupby not in ("solar_day", "time"),
+                "resampling": resampling != "nearest",
+            },
+        )
     job = find(kept, bands, allow_missing=on_error == "record", drivers=allowed, patch_url=patch_url)
     _known(job, resampling=resampling, nodata=nodata)
     remote = any(w.where is not None and "://" in w.where.href for w in job.wanted)
