@@ -233,3 +233,16 @@ def with_index(frame: pd.DataFrame, names: Sequence[Any]) -> pd.DataFrame:
         raise ModelError(f"`frame` must be a DataFrame with one row an observation; got {type(frame).__name__}.")
     hidden = [name for name in frame.index.names if name is not None and name in names and name not in frame.columns]
     return frame.reset_index(level=hidden) if hidden else frame
+
+
+def eras_of(frame: pd.DataFrame, eras: str | None) -> str | None:
+    """Return the column that tells the sensors apart, which the table may name itself."""
+    said = frame.attrs.get("eras")
+    if eras is not None or said is None:
+        return eras
+    if isinstance(said, str) and said in frame.columns:
+        return said
+    raise ModelError(
+        f"`frame.attrs['eras']` says that {said!r} tells the sensors apart, a column that the table does not have, so "
+        "that sensors may be pooled unseen. Put it back, name it as `eras`, or take the entry out of `frame.attrs`."
+    )

@@ -192,7 +192,7 @@ def inference(coef: np.ndarray, se: np.ndarray, df: int, interval: float) -> pd.
 
     coef, se = np.asarray(coef, dtype=float), np.asarray(se, dtype=float)
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.where(se > 0, coef / se, np.nan)
+        ratio = coef / se
     half = se * float(student.ppf(0.5 + interval / 2, df))
     p = 2 * student.sf(np.abs(ratio), df)
     return pd.DataFrame({"coef": coef, "se": se, "t": ratio, "p": p, "lower": coef - half, "upper": coef + half})

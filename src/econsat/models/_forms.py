@@ -15,6 +15,7 @@ from econsat.models._design import (
     EFFECTS,
     Design,
     check_interval,
+    eras_of,
     known_columns,
     names_of,
     one_of,
@@ -23,7 +24,7 @@ from econsat.models._design import (
 )
 from econsat.models._estimate import Estimate, as_estimate
 from econsat.models._fit import check_left, covariance, fit, wald
-from econsat.models._rows import check_rows, numbers_of, usable_rows
+from econsat.models._rows import check_rows, excluded, numbers_of, usable_rows
 from econsat.models._small_units import advice, small_units
 from econsat.models._spec import warn_of_errors, warn_of_rows, written
 from econsat.models._sweep import Ranks, sweep
@@ -45,6 +46,8 @@ def long_difference(
     cutoff_km: float | None = None,
     kernel: Literal["uniform", "bartlett"] = "uniform",
     weights: str | None = None,
+    eras: str | None = None,
+    break_term: Literal["level"] | None = None,
     logs: bool | Sequence[str] = True,
     controls: Sequence[str] | str = (),
     exclude: Sequence[Any] = (),
@@ -77,6 +80,9 @@ def long_difference(
         Columns, taken at the start.
     coordinates, cutoff_km, kernel, level, unit_area_km2, interval
         As in `elasticity`.
+    eras, break_term : optional
+        As in `elasticity`: ends of different sensors are refused, unless ``break_term="level"`` says that a jump common
+        to all units may be in the constant.
     logs : bool or sequence of str
         True takes the natural logarithm of `y` and `x`, False of none; or the columns to take it of.
     controls : sequence of str
@@ -127,6 +133,7 @@ def long_difference(
     both = [value for value in ends["start"] if value in ends["end"]]
     if both:
         raise ModelError(f"`start` and `end` share {both}; a difference needs two spans.")
+    broken = _era_break(frame[frame[time].isin([*ends["start"], *ends["end"]])], eras_of(frame, eras), break_term)
     columns = [y, x, *controls]
     by_unit, partial = _changes(frame, panel, ends, columns, average)
     kept = [name for name in (cluster, weights, *(coordinates or ())) if name is not None]
@@ -139,7 +146,7 @@ def long_difference(
         if name not in by_unit.columns and name != unit:
             by_unit[name] = first[name].reindex(by_unit.index)
     by_unit = by_unit.rename_axis(unit).reset_index()
-    by_unit.attrs = dict(frame.attrs)
+    by_unit.attrs = {name: value for name, value in frame.attrs.items() if name != "eras"}
     design = read_design(
         by_unit,
         y=y,
@@ -156,7 +163,7 @@ def long_difference(
         kernel=kernel,
         weights=weights,
     )
-    exclude = (exclude,) if isinstance(exclude, str) else tuple(exclude)
+    exclude = excluded(exclude)
     rows = usable_rows(by_unit, design, exclude)
     check_rows(rows, design)
     warn_of_rows(rows, design, of=len(by_unit), stacklevel=2)
@@ -180,19 +187,39 @@ def long_difference(
         "labels": {name: f"change of {panel.said(name)}" for name in (x, *controls)},
         "spec": f"changes from {spans} (mean of the {average if panel.logged else 'values'} of an end): "
         + table.attrs["spec"]
+        + (f"; {broken}, a common jump between them is in the constant" if broken else "")
         + (f"; {n_partial} unit(s) with some periods of an end missing" if n_partial else ""),
     }
     return as_estimate(table)
 
 
+def _era_break(frame: pd.DataFrame, eras: str | None, break_term: str | None) -> str | None:
+    """Refuse a difference between sensors, or return what to say of it."""
+    if break_term is not None:
+        one_of("break_term", break_term, ("level",))
+    if eras is None:
+        return None
+    known_columns(frame, [eras], "eras")
+    found = [str(value) for value in pd.unique(frame[eras].dropna())]
+    if len(found) < 2:
+        return None
+    if break_term is None:
+        raise ModelError(
+            f"The periods of `start` and `end` come from {len(found)} sensor eras ({eras!r}: {', '.join(found)}): a "
+            "difference between them is one of sensors, too. Take both ends from one era, or pass break_term='level' "
+            "to leave a jump common to all units to the constant."
+        )
+    return f"{len(found)} eras of {eras} ({', '.join(found)})"
+
+
 def _periods(frame: pd.DataFrame, time: str, given: Any, argument: str) -> list[Any]:
     """Return the periods of one end as they are in the table."""
-    values = [given] if isinstance(given, str | bytes) or not isinstance(given, Sequence | np.ndarray) else list(given)
+    values = list(given) if pd.api.types.is_list_like(given) else [given]
     column = frame[time]
     if pd.api.types.is_datetime64_any_dtype(column):
         values = [pd.Timestamp(str(value)) for value in values]
     elif isinstance(column.dtype, pd.PeriodDtype):
-        values = [pd.Period(str(value), freq=column.dtype.freq) for value in values]
+        values = [pd.Period(str(value), freq=column.dtype.freq.freqstr) for value in values]
     absent = [value for value in values if not (column == value).any()]
     if absent or not values:
         seen = sorted(column.dropna().unique().tolist(), key=str)
@@ -247,6 +274,8 @@ def asymmetric(
     time: str,
     cluster: str | Literal[False] | None = None,
     weights: str | None = None,
+    eras: str | None = None,
+    break_term: Literal["level", "unit"] | None = None,
     logs: bool | Sequence[str] = True,
     exclude: Sequence[Any] = (),
     small_sample: Literal["xtreg", "areg"] = "xtreg",
@@ -268,6 +297,8 @@ def asymmetric(
         One row a unit and time, in levels.
     y, x, unit, time, cluster, weights, logs, exclude, level, unit_area_km2, interval
         As in `elasticity`. Both `y` and `x` are freed of the effects of `unit` and `time`.
+    eras, break_term : optional
+        As in `elasticity`, but for a slope of each era; ``"level"`` where eras do not overlap.
     small_sample : {"xtreg", "areg"}
         The second step is a plain regression, whose factor counts its three coefficients (``"xtreg"``, what their
         program does), or those and all the effects swept out before (``"areg"``).
@@ -304,7 +335,9 @@ def asymmetric(
     ([0.3, 0.3], True)
     """
     check_interval(interval)
-    frame = with_index(frame, [y, x, unit, time, cluster, weights])
+    if break_term is not None:
+        one_of("break_term", break_term, ("level", "unit"))
+    frame = with_index(frame, [y, x, unit, time, cluster, weights, eras])
     design = read_design(
         frame,
         y=y,
@@ -317,9 +350,16 @@ def asymmetric(
         controls=(),
         small_sample=small_sample,
         weights=weights,
+        eras=eras_of(frame, eras),
+        break_term=break_term,
     )
-    exclude = (exclude,) if isinstance(exclude, str) else tuple(exclude)
+    exclude = excluded(exclude)
     rows = usable_rows(frame, design, exclude)
+    if len(rows.names) > 1:
+        raise ModelError(
+            f"The eras of {design.keys['eras']!r} overlap in {time!r}, so that its effects do not hold the jump "
+            "between them; pass break_term='unit'."
+        )
     check_rows(rows, design)
     warn_of_rows(rows, design, of=len(frame), stacklevel=2)
     n_units = int(rows.data["unit"].nunique())
@@ -341,11 +381,10 @@ def asymmetric(
     table = written(fitted, spread, parts, second, interval=interval, frame=frame, exclude=exclude)
     spec = table.attrs["spec"].split("; ", 2)[2]
     gap = fitted.back @ fitted.coef
+    equality = wald(fitted, spread, np.array([[1.0, -1.0, 0.0]]))
     table.attrs |= {
-        "equality": {
-            "difference": float(gap[0] - gap[1]),
-            **wald(fitted, spread, np.array([[1.0, -1.0, 0.0]])),
-        },
+        "equality": {"difference": float(gap[0] - gap[1]), **equality},
+        "figures": {"p of equal slopes": f"{equality['p']:.3f}"},
         "n_above": int(above.sum()),
         "n_below": int((left["x0"] < 0).sum()),
         "labels": {names["x0p"]: f"{design.said(x)}, above", names["x0n"]: f"{design.said(x)}, below"},

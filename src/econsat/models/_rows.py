@@ -57,8 +57,10 @@ def usable_rows(frame: pd.DataFrame, design: Design, exclude: Sequence[Any]) -> 
             raise ModelError(f"`exclude` names {list(exclude)}; none is in the column {design.keys['unit']!r}.")
         keep = ~keys["unit"].isin(exclude).to_numpy()
     known = np.ones(len(frame), dtype=bool)
-    for column in (*numbers.values(), *roles.values(), *keys.values()):
+    for column in (*numbers.values(), *roles.values()):
         known &= column.notna().to_numpy()
+    for column in keys.values():
+        known &= ~_blank(column)
     positive = np.ones(len(frame), dtype=bool)
     for name in design.logged:
         positive &= ~(numbers[name] <= 0).to_numpy()
@@ -98,6 +100,19 @@ def usable_rows(frame: pd.DataFrame, design: Design, exclude: Sequence[Any]) -> 
         out["group"] = out["unit"]
     names = {f"x{i}": name for i, name in enumerate(design.terms)}
     return _with_forms(Rows(pd.DataFrame(out), names, dropped), design, keys.get("eras"), used)
+
+
+def _blank(key: pd.Series) -> np.ndarray:
+    """Tell the cells that are missing: an empty text is how Stata writes a missing one."""
+    missing = key.isna().to_numpy()
+    if pd.api.types.is_numeric_dtype(key) or pd.api.types.is_datetime64_any_dtype(key):
+        return missing
+    return np.asarray(missing | np.array([isinstance(value, str) and not value.strip() for value in key], dtype=bool))
+
+
+def excluded(exclude: Any) -> tuple[Any, ...]:
+    """Return the units to exclude as a tuple, of one unit, too."""
+    return tuple(exclude) if pd.api.types.is_list_like(exclude) else (exclude,)
 
 
 def _check_roles(roles: dict[str, pd.Series], design: Design) -> None:
@@ -158,7 +173,7 @@ def _with_forms(rows: Rows, design: Design, era: pd.Series | None, used: np.ndar
     if design.break_term in ("unit", "slope") and "unit" in design.effects:
         data = data.assign(group=pd.factorize(data["unit"].to_numpy() * len(eras) + code)[0])
     else:
-        absorbed = "time" in design.effects and data.groupby("time")["eras"].nunique().eq(1).all()
+        absorbed = "time" in design.effects and bool(data.groupby("time")["eras"].nunique().max() == 1)
         if not absorbed:
             for i, name in enumerate(eras[1:], 1):
                 data = data.assign(**{f"era{i}": (code == i).astype(float)})
@@ -168,7 +183,7 @@ def _with_forms(rows: Rows, design: Design, era: pd.Series | None, used: np.ndar
         data = data.assign(**slopes)
         kept = {label: name for label, name in names.items() if label != "x0"}
         names = {f"x0e{i}": f"{x}[{name}]" for i, name in enumerate(eras)} | kept
-    return Rows(data, names, rows.dropped, eras, bool(absorbed))
+    return Rows(data, names, rows.dropped, eras, absorbed)
 
 
 def check_rows(rows: Rows, design: Design) -> None:
@@ -222,9 +237,8 @@ def numbers_of(frame: pd.DataFrame, name: str) -> pd.Series:
 
 def _from_objects(column: pd.Series) -> pd.Series:
     """Return numbers kept as Python objects, and Stata's codes of missing values, as a column of numbers."""
-    from pandas.io.stata import StataMissingValue
-
-    values = [None if isinstance(v, StataMissingValue) or v is pd.NaT else v for v in column]
+    # by name, because pandas says nowhere that the class is public
+    values = [None if type(v).__name__ == "StataMissingValue" or v is pd.NaT else v for v in column]
     if not all(v is None or v is pd.NA or isinstance(v, Real | Decimal | np.bool_) for v in values):
         return column
     numbers = [np.nan if v is None or v is pd.NA else float(v) for v in values]

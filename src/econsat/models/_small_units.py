@@ -67,7 +67,7 @@ def advice(why: str) -> str:
 def _number(level: Any) -> int:
     if isinstance(level, str) and level in LEVELS:
         return LEVELS[level]
-    if isinstance(level, Integral) and not isinstance(level, bool) and level >= 0:
+    if isinstance(level, Integral) and not isinstance(level, bool) and int(level) >= 0:
         return int(level)
     raise ModelError(
         f"`level` is one of {', '.join(LEVELS)}, or the number of an administrative level (0 for countries); got "

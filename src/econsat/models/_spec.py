@@ -222,7 +222,7 @@ def _break_said(design: Design, rows: Rows) -> str:
         return f"{eras}, among the regressors"
     if rows.absorbed_break:
         level = f"a common jump between them is in the effects of {design.keys['time']}"
-    elif "group" in rows.data and design.break_term != "level" and "unit" in design.effects:
+    elif design.break_term == "unit" or (design.break_term == "slope" and "unit" in design.effects):
         level = f"with a level of each {design.keys['unit']} in each"
     else:
         level = "with a level of each"

@@ -84,7 +84,7 @@ def sweep(data: pd.DataFrame, columns: list[str], *, time: bool, trends: bool) -
 
     def less_means(values: np.ndarray) -> np.ndarray:
         means = np.stack([np.bincount(group, weights * column) for column in values.T], axis=1) / heavy[:, None]
-        return values - means[group]
+        return np.asarray(values - means[group])
 
     whole = data["step"].to_numpy(dtype=float) if trends else np.zeros(len(data))
     trend = less_means(whole[:, None])[:, 0]
@@ -97,7 +97,7 @@ def sweep(data: pd.DataFrame, columns: list[str], *, time: bool, trends: bool) -
     def less_units(values: np.ndarray) -> np.ndarray:
         values = less_means(values)
         slopes = np.stack([np.bincount(unit, weights * trend * column) for column in values.T], axis=1)
-        return values - trend[:, None] * (slopes / spread[:, None])[unit]
+        return np.asarray(values - trend[:, None] * (slopes / spread[:, None])[unit])
 
     swept = less_units(data[columns].to_numpy(dtype=float))
     rank = 0

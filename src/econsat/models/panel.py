@@ -9,24 +9,33 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from econsat.errors import ModelError, SmallUnitsWarning
+from econsat.errors import SmallUnitsWarning
+from econsat.models._convergence import convergence
 from econsat.models._correlation import correlation
-from econsat.models._design import EFFECTS, Design, check_interval, names_of, read_design, with_index
+from econsat.models._design import EFFECTS, Design, check_interval, eras_of, names_of, read_design, with_index
 from econsat.models._estimate import Estimate, RegressionTable, as_estimate, table
 from econsat.models._fit import Covariance, Fit, covariance, fit, inference, wald
 from econsat.models._forms import asymmetric, long_difference
-from econsat.models._rows import Rows, check_rows, usable_rows
+from econsat.models._rows import Rows, check_rows, excluded, usable_rows
+from econsat.models._sigma import sigma_convergence
+from econsat.models._signal_share import signal_share
 from econsat.models._small_units import advice, small_units
 from econsat.models._spec import warn_of_errors, warn_of_rows, written
+from econsat.models._weight import combine, optimal_weight
 
 __all__ = [
     "Estimate",
     "RegressionTable",
     "as_estimate",
     "asymmetric",
+    "combine",
+    "convergence",
     "correlation",
     "elasticity",
     "long_difference",
+    "optimal_weight",
+    "sigma_convergence",
+    "signal_share",
     "table",
 ]
 
@@ -171,8 +180,9 @@ def elasticity(
     DegenerateErrorsWarning
         If Conley's covariance has no positive variance for a coefficient, as where the cutoff covers all units.
     SmallUnitsWarning
-        If units have effects (so that changes are regressed) and are small: of level 2 or more, of a median area below
-        5,000 km2, or, where nothing is said of them, more than 249 (the entries of ISO 3166-1). The limits are ours.
+        If units have effects over `time` (so that changes are regressed) and are small: of level 2 or more, of a median
+        area below 5,000 km2, or, where nothing is said of them, more than 249 (the entries of ISO 3166-1). The limits
+        are ours.
 
     Notes
     -----
@@ -220,7 +230,7 @@ def elasticity(
     """
     check_interval(interval)
     frame = with_index(frame, [y, x, unit, time, cluster, weights, eras, *names_of(controls), *(coordinates or ())])
-    eras = _eras(frame, eras)
+    eras = eras_of(frame, eras)
     design = read_design(
         frame,
         y=y,
@@ -244,13 +254,13 @@ def elasticity(
         break_term=break_term,
         singletons=singletons,
     )
-    exclude = (exclude,) if isinstance(exclude, str) else tuple(exclude)
+    exclude = excluded(exclude)
     rows = usable_rows(frame, design, exclude)
     check_rows(rows, design)
     n_units = int(rows.data["unit"].nunique()) if unit is not None else 0
     why = small_units(frame, level=level, unit_area_km2=unit_area_km2, n_units=n_units)
     warn_of_rows(rows, design, of=len(frame), stacklevel=2)
-    if why is not None and "unit" in design.effects:
+    if why is not None and "unit" in design.effects and time is not None:
         warnings.warn(advice(why), SmallUnitsWarning, stacklevel=2)
     fitted = fit(rows, design)
     spread = covariance(fitted, rows, design)
@@ -260,20 +270,8 @@ def elasticity(
         out.attrs |= _curve(fitted, spread, rows, design, interval)
     if design.break_term == "slope" and len(rows.eras) > 1:
         out.attrs["break_test"] = _equal_slopes(fitted, spread, len(rows.eras))
+        out.attrs["figures"] = {"p of equal slopes": f"{out.attrs['break_test']['p']:.3f}"}
     return as_estimate(out)
-
-
-def _eras(frame: pd.DataFrame, eras: str | None) -> str | None:
-    """Return the column that tells the sensors apart, which the table may name itself."""
-    said = frame.attrs.get("eras")
-    if eras is not None or said is None:
-        return eras
-    if isinstance(said, str) and said in frame.columns:
-        return said
-    raise ModelError(
-        f"`frame.attrs['eras']` says that {said!r} tells the sensors apart, a column that the table does not have, so "
-        "that sensors may be pooled unseen. Put it back, name it as `eras`, or take the entry out of `frame.attrs`."
-    )
 
 
 def _curve(fitted: Fit, spread: Covariance, rows: Rows, design: Design, interval: float) -> dict[str, Any]:
@@ -292,6 +290,7 @@ def _curve(fitted: Fit, spread: Covariance, rows: Rows, design: Design, interval
     return {
         "turning_point": turning,
         "elasticity_at_mean": {"at": float(np.exp(mean)) if logged else mean, **{k: float(v) for k, v in row.items()}},
+        "figures": {"Slope at the mean": f"{row['coef']:.3f} ({row['se']:.3f})"},
     }
 
 
