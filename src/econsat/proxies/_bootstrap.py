@@ -141,10 +141,10 @@ def bootstrap(
                     )
             whole = seen
             if part:
-                error = redrawn[:, 1] - redrawn[:, 0] * (area[1] / area[0])
+                missed = redrawn[:, 1] - redrawn[:, 0] * (area[1] / area[0])
                 if lights is not None:
-                    error *= lights.scale * _widening(row["pieces"], lights.pool, interval)
-                whole = seen + _unseen(row, seen, error, area, chance, z)
+                    missed *= lights.scale * _widening(row["pieces"], lights.pool, interval)
+                whole = seen + _unseen(row, seen, missed, area, chance, z)
             ends = np.array([0.5 - interval / 2, 0.5 + interval / 2])
             # the plotting position k / (n + 1) keeps the level for any number of draws
             low = np.quantile(whole if scale_missing else seen, ends[0], method="weibull")
