@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from econsat.errors import DroppedRowsWarning, ModelError, ModelWarning, ParameterError
+from econsat.models._implied import implied_growth
 from econsat.models._moments import moments_of
 from econsat.models._signal_share import signal_share
 from econsat.models._weight import combine, optimal_weight
@@ -385,3 +386,49 @@ def test_moments_are_swept_to_the_last_digit() -> None:
     assert got.zz.sum() == pytest.approx(float(left[0] @ left[0]), rel=1e-8)
     assert got.xz.sum() == pytest.approx(float(left[0] @ left[1]), rel=1e-6)
     assert got.spent == np.linalg.matrix_rank(dummies)
+
+
+class TestImpliedGrowth:
+    def test_fieller_covers_the_ratio(self) -> None:
+        rng = np.random.default_rng(0)
+        beta, growth, se_beta, se_lights = 1.5, -0.05, 0.25, 0.02
+        drawn = beta + se_beta * rng.normal(size=1000)
+        lights = beta * growth + se_lights * rng.normal(size=1000)
+        hits = 0
+        for one, change in zip(drawn, lights, strict=True):
+            row = implied_growth([change], elasticity=one, elasticity_se=se_beta, lights_se=se_lights).loc[0]
+            hits += row["lower"] <= growth <= row["upper"]
+        assert 930 <= hits <= 970
+
+    @given(st.floats(-1, 1), st.floats(0.5, 3), st.floats(0, 0.2), st.floats(0, 0.5))
+    def test_ends_are_where_the_ratio_is_just_rejected(
+        self, change: float, beta: float, se: float, noise: float
+    ) -> None:
+        row = implied_growth([change], elasticity=beta, elasticity_se=se, lights_se=noise).loc[0]
+        assert row["lower"] <= row["value"] <= row["upper"]
+        for end in (row["lower"], row["upper"]):
+            spread = 1.959963984540054 * np.hypot(noise, end * se)
+            assert abs(change - end * beta) == pytest.approx(spread, rel=1e-6, abs=1e-9)
+
+    def test_index_missing_values_and_unbounded_intervals(self) -> None:
+        changes = pd.Series([0.1, np.nan], index=pd.Index(["a", "b"], name="iso3"))
+        made = implied_growth(changes, elasticity=2.0, lights_se=pd.Series([0.02, 0.02]))
+        assert made.index.equals(changes.index)
+        assert made["value"].tolist() == pytest.approx([0.05, np.nan], nan_ok=True)
+        assert made.loc["a", "se"] == pytest.approx(0.01)
+        with pytest.warns(ModelWarning, match="no bounded interval"):
+            made = implied_growth(changes, elasticity=0.2, elasticity_se=0.2)
+        assert made.loc["a", ["lower", "upper"]].tolist() == [-np.inf, np.inf]
+        assert made.loc["b"].isna().all()
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ({"elasticity": 0.0}, "above 0"),
+            ({"elasticity": 1.0, "elasticity_se": -1.0}, "standard errors"),
+            ({"elasticity": 1.0, "lights_se": [0.1, 0.1, 0.1]}, "`lights_se` has"),
+        ],
+    )
+    def test_arguments(self, arguments: dict[str, Any], message: str) -> None:
+        with pytest.raises(ModelError, match=message):
+            implied_growth([0.1, 0.2], **arguments)

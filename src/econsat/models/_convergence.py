@@ -118,6 +118,7 @@ def convergence(
 
     check_interval(interval)
     panel_form = y is not None
+    lost = {"missing": 0, "non_positive": 0}
     if {panel_form} != {growth is None, initial is None}:
         raise ModelError(
             "Pass `growth`, `initial` and `years` of a table with one row a place, or `y`, `unit` and `time` of a "
@@ -130,7 +131,7 @@ def convergence(
         if unit is None or time is None:
             raise ModelError("A panel needs `unit` and `time`, the columns of places and periods.")
         names = [name for name in (effects, options.get("cluster")) if isinstance(name, str)]
-        frame, growth, initial, years = _from_panel(frame, str(y), unit, time, start, end, years, names)
+        frame, growth, initial, years, lost = _from_panel(frame, str(y), unit, time, start, end, years, names)
     elif unit is not None or time is not None or start is not None or end is not None:
         raise ModelError(
             "`unit`, `time`, `start` and `end` belong to a panel with `y`; of one row a place, leave them out."
@@ -159,6 +160,11 @@ def convergence(
         f"{span:g} years"
     )
     out.attrs["figures"] = {"Speed of convergence, a year": rate, "Half-life, years": half_life}
+    if any(lost.values()):
+        out.attrs["spec"] += f"; {_said(lost)}"
+        dropped = out.attrs["dropped"]
+        out.attrs["dropped"] = dropped | {why: dropped[why] + count for why, count in lost.items()}
+        out.attrs["dropped"]["total"] += sum(lost.values())
     # the effects are of groups; the units are the places, one a row
     out.attrs["n_groups"], out.attrs["n_units"] = out.attrs["n_units"], None
     return out
@@ -217,8 +223,8 @@ def _from_panel(
     end: Any,
     years: float | None,
     more: Sequence[str],
-) -> tuple[pd.DataFrame, str, str, float]:
-    """Return one row a place with growth and the initial level, their columns' names, and the years between."""
+) -> tuple[pd.DataFrame, str, str, float, dict[str, int]]:
+    """Return one row a place with growth and the initial level, their columns' names, the years, and who is missing."""
     frame = with_index(frame, [y, unit, time, *more])
     for argument, name in (("y", y), ("unit", unit), ("time", time)):
         known_columns(frame, [name], argument)
@@ -242,24 +248,35 @@ def _from_panel(
     if not first < last:
         raise ModelError(f"`start` ({first}) must come before `end` ({last}).")
     span = _checked_years(years_between(first, last) if years is None else years)
-    final = pd.Series(numbers_of(at["end"], y).to_numpy(), index=pd.Index(at["end"][unit]))
-    begin = numbers_of(at["start"], y).to_numpy()
-    finish = final.reindex(pd.Index(at["start"][unit])).to_numpy()
-    gone = set(at["end"][unit]) - set(at["start"][unit])
-    if gone:
-        warnings.warn(
-            f"{len(gone)} place(s) with a row in {last} have none in {first}, and are left out.",
-            DroppedRowsWarning,
-            stacklevel=3,
-        )
+    begin, finish = (
+        pd.Series(numbers_of(rows, y).to_numpy(), index=pd.Index(rows[unit])) for rows in (at["start"], at["end"])
+    )
     growth, initial = f"growth of {y} {first} to {last}", f"{y} {first}"
     taken = [name for name in (growth, initial) if name in frame.columns]
     if taken:
         raise ModelError(f"The table has the column(s) {taken}, whose names are needed; rename them.")
-    with np.errstate(divide="ignore", invalid="ignore"):
-        rate = np.log(np.where((begin > 0) & (finish > 0), finish / begin, np.nan)) / span
-    out = at["start"].reset_index(drop=True).assign(**{growth: rate, initial: begin})
-    return out, growth, initial, span
+    everyone = begin.index.union(finish.index, sort=False)
+    ends = pd.DataFrame({"begin": begin.reindex(everyone), "finish": finish.reindex(everyone)})
+    whole, positive = ends.notna().all(axis=1), (ends > 0).all(axis=1)
+    lost = {"missing": int((~whole).sum()), "non_positive": int((whole & ~positive).sum())}
+    if any(lost.values()):
+        warnings.warn(
+            f"{sum(lost.values())} of {len(ends)} places are left out: {_said(lost)}.",
+            DroppedRowsWarning,
+            stacklevel=3,
+        )
+    if not positive.any():
+        raise ModelError(f"No place of {len(ends)} has growth from {first} to {last}: {_said(lost)}.")
+    used = ends[positive]
+    out = at["start"].set_index(unit, drop=False).loc[used.index].reset_index(drop=True)
+    rate = np.log(used["finish"].to_numpy() / used["begin"].to_numpy()) / span
+    return out.assign(**{growth: rate, initial: used["begin"].to_numpy()}), growth, initial, span, lost
+
+
+def _said(lost: dict[str, int]) -> str:
+    return (
+        f"{lost['missing']} place(s) without a value at start or end, {lost['non_positive']} without a logarithm there"
+    )
 
 
 def years_between(first: Any, last: Any) -> float:

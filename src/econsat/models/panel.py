@@ -16,6 +16,7 @@ from econsat.models._design import EFFECTS, Design, check_interval, eras_of, nam
 from econsat.models._estimate import Estimate, RegressionTable, as_estimate, table
 from econsat.models._fit import Covariance, Fit, covariance, fit, inference, wald
 from econsat.models._forms import asymmetric, long_difference
+from econsat.models._implied import implied_growth
 from econsat.models._rows import Rows, check_rows, excluded, usable_rows
 from econsat.models._sigma import sigma_convergence
 from econsat.models._signal_share import signal_share
@@ -32,6 +33,7 @@ __all__ = [
     "convergence",
     "correlation",
     "elasticity",
+    "implied_growth",
     "long_difference",
     "optimal_weight",
     "sigma_convergence",
