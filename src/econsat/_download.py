@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-import pooch
 import requests
 
 from econsat.errors import DataError
+
+with warnings.catch_warnings():
+    # it imports a progress bar that, in a notebook without ipywidgets, asks for them; none is drawn here
+    warnings.filterwarnings("ignore", message="IProgress not found")
+    import pooch
 
 __all__ = ["cache_folder", "retrieve"]
 
