@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import pickle
+import tracemalloc
 import warnings
 from datetime import date
 from pathlib import Path
@@ -544,6 +546,8 @@ class TestQuality:
         assert step()["share_dropped"] is None
         assert step(count=True)["share_dropped"] == pytest.approx(dropped)
         assert step(chunks=None)["share_dropped"] == pytest.approx(dropped)
+        assert step(count=True)["pixels_with_a_value"] == N * N / 2
+        json.dumps(bm.read(path, count=True).attrs["provenance"], allow_nan=False)
         assert step()["quality_kept"] == ["high_persistent", "high_ephemeral"]
         assert "glint" in step()["quality_dropped"]
 
@@ -627,7 +631,8 @@ class TestStored:
             ({"scale": 2.0}, "contradict each other"),
             ({"scale_factor": "a tenth"}, "no number"),
             ({"scale_factor": 0.0}, "leaves nothing"),
-            ({"units": "W m-2 sr-1"}, "its units are 'W m-2 sr-1'"),
+            ({"units": "W m-2 sr-1"}, r"its units are 'W m-2 sr-1'\. Pass scale="),
+            ({"units": b"Watts/(cm^2 sr)"}, r"its units are 'Watts/\(cm\^2 sr\)'"),
         ],
     )
     def test_attributes_that_cannot_be(self, tmp_path: Path, scene: np.ndarray, attrs: Any, words: str) -> None:
@@ -645,6 +650,22 @@ class TestStored:
         with file:
             layer.attrs["units"] = units
         assert bm.read(path).radiance.attrs["units"] == "nW cm-2 sr-1"
+
+    def test_units_that_say_nothing_are_noted(self, tmp_path: Path, scene: np.ndarray) -> None:
+        path = _write(tmp_path, scene)
+        file, layer = self._layer(path)
+        with file:
+            layer.attrs["units"] = "Radiance"
+        cube = bm.read(path)
+        assert cube.radiance.attrs["units"] == "nW cm-2 sr-1"
+        assert any("'Radiance'" in step.get("text", "") for step in cube.attrs["provenance"]["steps"])
+
+    def test_a_scale_of_the_caller_s_settles_the_unit(self, tmp_path: Path, scene: np.ndarray) -> None:
+        path = _write(tmp_path, scene * 1e-9)
+        file, layer = self._layer(path)
+        with file:
+            layer.attrs["units"] = "W cm-2 sr-1"
+        np.testing.assert_allclose(bm.read(path, scale=1e9).radiance.values[0], scene, rtol=1e-6)
 
     def test_layers_are_found_wherever_they_are(self, tmp_path: Path, scene: np.ndarray) -> None:
         path = _write(tmp_path, scene)
@@ -780,7 +801,7 @@ class TestDuplicates:
 
     def test_different_ones(self, tmp_path: Path, scene: np.ndarray) -> None:
         files = self._two(tmp_path, scene, scene + 1)
-        with pytest.raises(ParameterError, match='2 files of tile h18v09 .* duplicates="latest"'):
+        with pytest.raises(ParameterError, match=r'2 files of tile h18v09 .* duplicates="latest"'):
             bm.read(files)
         cube = bm.read(files[::-1], duplicates="latest")
         np.testing.assert_array_equal(cube.radiance.values[0], (scene + 1).astype("float32"))
@@ -861,6 +882,22 @@ class TestLazy:
         second = bm.read(_write(tmp_path, np.ones((N, N)))).radiance
         assert first.data.name != second.data.name
         assert bm.read(tmp_path).radiance.data.name == second.data.name
+
+    def test_memory_is_that_of_some_tiles_not_of_the_series(self, tmp_path: Path) -> None:
+        n, peaks = 240, []
+        for months in (4, 16):
+            for k in range(months):
+                _write(tmp_path, np.full((n, n), 1.0 + k), product="VNP46A2", date=f"2021-01-{k + 1:02d}")
+            with dask.config.set(scheduler="synchronous"):
+                cube = bm.read(tmp_path)
+                tracemalloc.start()
+                total = float(cube.radiance.sum(("latitude", "longitude")).mean().compute())
+                peaks.append(tracemalloc.get_traced_memory()[1])
+                tracemalloc.stop()
+            assert total == pytest.approx(n * n * (1 + months) / 2)
+        # one tile as float64, float32 and stored, its flags and masks, and the graph of tasks
+        assert peaks[1] < n * n * 40
+        assert peaks[1] < peaks[0] + 12 * n * n
 
     def test_too_much_at_once(self, files: list[Path]) -> None:
         with pytest.raises(SizeError, match="3 times x 12 rows x 24 columns x 3 layers"):
@@ -964,6 +1001,21 @@ class TestLoad:
     def test_nodata_is_the_fill_of_the_lights(self, tmp_path: Path, scene: np.ndarray) -> None:
         cube = econsat.load(self._item(_write(tmp_path, np.full((N, N), 3.0))), nodata=3.0)
         assert bool(cube.radiance.isnull().all())
+
+
+def test_lights_of_regions_are_summed(tmp_path: Path) -> None:
+    values = np.full((N, N), 2.0)
+    values[:6] = np.nan
+    cube = bm.read(_write(tmp_path, values, product="VNP46A4", date="2021-01-01"))
+    regions = gpd.GeoDataFrame(
+        geometry=[shapely.box(0, -10, 10, -5), shapely.box(0, -10, 10, 0), shapely.box(0, -5, 10, 0)],
+        index=["seen", "half", "unseen"],
+        crs="EPSG:4326",
+    )
+    found = zonal.aggregate(cube.radiance, regions, stats=("sum", "mean", "coverage")).squeeze()
+    np.testing.assert_allclose(found["sum"][:2], [2.0 * 6 * N] * 2)
+    np.testing.assert_allclose(found["coverage"], [1, 0.5, 0], atol=0.01)
+    assert bool(found["mean"].isnull()[2])
 
 
 # exports --------------------------------------------------------------------------------------------------------------

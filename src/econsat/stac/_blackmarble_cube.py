@@ -27,10 +27,10 @@ __all__ = [
     "LICENCE",
     "NPP_ENDED",
     "chunk_sizes",
+    "count_dropped",
     "dataset",
     "finish",
     "general_notes",
-    "share_dropped",
 ]
 
 FLOOR = 0.5
@@ -63,13 +63,13 @@ def chunk_sizes(chunks: Any, window: Window) -> tuple[Any, Any, Any]:
     return 1, int(chunks), int(chunks)
 
 
-def share_dropped(lights: Mosaic, sizes: Any) -> float:
-    """Count, now, the share of the pixels with a value that their flags drop; NaN where there is none."""
+def count_dropped(lights: Mosaic, sizes: Any) -> tuple[int, int]:
+    """Count, now, the pixels that their flags drop, and the pixels with a value."""
     import dask
 
     states = dask_array(lights.states(), sizes, name="states")
     dropped, seen = dask.compute((states == DROPPED).sum(), (states != FILL).sum())
-    return float(dropped / seen) if seen else float("nan")
+    return int(dropped), int(seen)
 
 
 def dataset(
@@ -80,7 +80,7 @@ def dataset(
     *,
     window: Window,
     sizes: Any,
-    share: float | None,
+    counts: tuple[int, int] | None,
 ) -> xr.Dataset:
     """Put the variables together."""
     import xarray as xr
@@ -96,7 +96,7 @@ def dataset(
     cube = xr.Dataset(variables, coords)
     record = {
         **_about(series, choice),
-        "steps": _steps(series, choice, chosen, window, share),
+        "steps": _steps(series, choice, chosen, window, counts),
         "synthetic": any(header.synthetic for header in series.headers.values()),
         "econsat_version": package_version(),
         "retrieved_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
@@ -145,7 +145,9 @@ def _about(series: Series, choice: Choice) -> dict[str, Any]:
     }
 
 
-def _steps(series: Series, choice: Choice, chosen: Filter, window: Window, share: float | None) -> list[dict[str, Any]]:
+def _steps(
+    series: Series, choice: Choice, chosen: Filter, window: Window, counts: tuple[int, int] | None
+) -> list[dict[str, Any]]:
     first = {
         "step": "read Black Marble",
         "tiles": series.tiles,
@@ -163,6 +165,7 @@ def _steps(series: Series, choice: Choice, chosen: Filter, window: Window, share
             used = stored.steps(variable.name)
             # Flags stay as they are stored: no scale is applied to them.
             steps += [{**step, **only} for step in (used[:1] if variable.kind == "flags" else used)]
+    dropped, seen = counts if counts is not None else (None, None)
     kept = chosen.kept(choice.variables[0].layer) if chosen.quality is not None else None
     steps.append(
         {
@@ -173,10 +176,12 @@ def _steps(series: Series, choice: Choice, chosen: Filter, window: Window, share
             "quality_dropped": None if kept is None else [name for name in chosen.flags or {} if name not in kept],
             "clouds_kept": chosen.clouds,
             "unknown_flags": "missing" if chosen.missing else "raise",
-            "share_dropped": share,
+            "pixels_dropped": dropped,
+            "pixels_with_a_value": seen,
+            "share_dropped": dropped / seen if dropped is not None and seen else None,
         }
     )
-    if share is None:
+    if counts is None:
         steps.append({"step": "note", "text": "share_dropped was not counted: pass count=True, or chunks=None"})
     return steps + general_notes(series.granule.product)
 

@@ -31,8 +31,10 @@ _FILL = ("_fillvalue", "fillvalue", "fill_value", "missing_value")
 _SCALE = ("scale_factor", "scale", "scalefactor")
 _OFFSET = ("add_offset", "offset")
 _UNITS = ("units", "unit")
-# nW, nWatts and nano-watts per cm2 and sr, in the spellings of both collections.
-_NANOWATTS = re.compile(r"n(ano)?w(atts?)?/?(per)?cm.*sr.*")
+# nW, nWatts and nano-watts per cm2 and sr, in the spellings that occur.
+_NANOWATTS = re.compile(r"n(ano)?w(att)?s?/?(per)?cm.*sr.*")
+# Another power of watts, which would be wrong by powers of ten.
+_WATTS = re.compile(r"(n|nano|u|µ|μ|micro|m|milli|k|kilo)?w(att)?s?([^a-z]|per|cm|m).*")
 _COMPOSITES = tuple(
     f"{angle}_composite_snow_{snow}" for angle in ("nearnadir", "allangle", "offnadir") for snow in ("free", "covered")
 )
@@ -316,10 +318,19 @@ def radiometry(
     offset, offset_from = _found(layer, _OFFSET, where=where, what="scale")
     text = next((str(layer.attrs[name]) for name in _UNITS if layer.attrs.get(name)), "")
     unit, unit_from = (text or "1"), ("the layer's units" if text else "not stated")
+    notes: tuple[str, ...] = ()
     if lights:
-        if text and not _NANOWATTS.fullmatch(re.sub(r"[\s^()*·-]+", "", text.lower())):
-            raise RadiometryError(f"{where}: lights of Black Marble are in nW cm-2 sr-1, and its units are {text!r}")
-        unit, unit_from = UNITS, unit_from if text else "the specification of Black Marble"
+        plain = re.sub(r"[\s^()*·_-]+", "", text.lower())
+        if not _NANOWATTS.fullmatch(plain):
+            if _WATTS.fullmatch(plain) and given is None:
+                raise RadiometryError(
+                    f"{where}: lights of Black Marble are in {UNITS}, and its units are {text!r}. Pass scale=, the "
+                    f"factor from stored numbers to {UNITS}."
+                )
+            if text:
+                notes = (f"units in the files are {text!r}, and {UNITS} is written",)
+            unit_from = "the specification of Black Marble"
+        unit = UNITS
     elif text.lower() in ("none", "n/a", "unitless", "dimensionless"):
         unit = "1"
     return Radiometry(
@@ -332,6 +343,7 @@ def radiometry(
         scale_from=factor_from,
         offset_from=offset_from,
         unit_from=unit_from,
+        notes=notes,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,9 @@ _SHOWN = 5
 
 
 def asset_of(item: pystac.Item) -> str | None:
-    """Return the key of an item's Black Marble file, None where it has none."""
+    """Return the key of an item's Black Marble file, None where it has none or its pixels in a GeoTIFF, too."""
+    if any(asset.href.split("?")[0].lower().endswith((".tif", ".tiff")) for asset in item.assets.values()):
+        return None
     found = [key for key, asset in item.assets.items() if is_name(asset.href.split("?")[0])]
     # Where the archive lists one file under several addresses, the local one, else the one called data.
     found.sort(key=lambda key: ("://" in item.assets[key].href, key != "data"))
@@ -77,7 +80,7 @@ def load_items(
     record["licence"] = said["licence"] or own["licence"]
     record["synthetic"] = bool(own["synthetic"] or said["synthetic"])
     for part in (cube, *cube.data_vars.values()):
-        part.attrs["provenance"] = record
+        part.attrs["provenance"] = copy.deepcopy(record)
     for failure in cube.attrs["failures"]:
         failure["item"] = ids.get(failure["href"], failure["item"])
     return cube

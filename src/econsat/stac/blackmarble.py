@@ -7,7 +7,6 @@ How numbers are stored is read from each file; flags are decoded by name; nothin
 
 from __future__ import annotations
 
-import copy
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
@@ -195,8 +194,8 @@ def read(
             'files, chunks="auto" to stay lazy, or a larger max_bytes=.'
         )
     sizes = build.chunk_sizes(chunks, window)
-    share = build.share_dropped(mosaics["radiance"], sizes) if count or chunks is None else None
-    cube = build.dataset(series, choice, chosen, mosaics, window=window, sizes=sizes, share=share)
+    counts = build.count_dropped(mosaics["radiance"], sizes) if count or chunks is None else None
+    cube = build.dataset(series, choice, chosen, mosaics, window=window, sizes=sizes, counts=counts)
     if chunks is None:
         cube = cube.compute()
     cube.attrs["failures"] = [failure.as_dict() for failure in series.failures]
@@ -214,7 +213,7 @@ def read(
         warnings.warn(
             f"simulated, not observed: {len(made)} files, the first is {made[0]}", SyntheticDataWarning, stacklevel=2
         )
-    return copy.copy(cube)
+    return cube
 
 
 def _check(
