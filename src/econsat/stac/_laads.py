@@ -184,7 +184,8 @@ class Laads:
             **({"econsat:superseded": older} if older else {}),
         }
         concept = entry.body.get("id")
-        links = [{"rel": "root", "href": shown(self.url), "type": "application/json"}]
+        # Not `root`: pystac would ask that address, which is no STAC catalog, when an item is written as a dict.
+        links = [{"rel": "parent", "href": shown(self.url)}]
         if isinstance(concept, str) and concept:
             links.append({"rel": "via", "href": f"{shown(self.url)}/concepts/{concept}"})
         return {
@@ -230,7 +231,7 @@ class Laads:
                     bar.update(len(page))
                 yield page, total
                 token = answer.headers.get("cmr-search-after")
-                if not token or not page:
+                if not token or not page or (total is not None and len(seen) >= total):
                     return
                 after = {"CMR-Search-After": token}
         finally:

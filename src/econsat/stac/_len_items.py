@@ -175,6 +175,7 @@ def composite_item(found: Composite, *, collection: str, bucket: Bucket, root: s
         "bbox": list(_COMPOSITE_BOX),
         "geometry": shapely.geometry.mapping(shapely.box(*_COMPOSITE_BOX)),
         "properties": properties,
-        "links": [{"rel": "root", "href": root, "type": "application/json"}],
+        # Not `root`: pystac would read that address when an item is written as a dict.
+        "links": [{"rel": "parent", "href": root}],
         "assets": assets,
     }
