@@ -448,6 +448,24 @@ class TestSmallUnits:
             panel.elasticity(frame, **PANEL, **arguments)
 
 
+class TestVariation:
+    @pytest.mark.parametrize("arguments", [{}, {"trends": True}, {"effects": "unit"}])
+    def test_an_outcome_that_the_effects_explain(self, frame: pd.DataFrame, arguments: Any) -> None:
+        with pytest.raises(ModelError, match=r"'y' does not vary within the effects of unit \('unit'\)"):
+            panel.elasticity(frame.assign(y=frame["unit"] + 1.0), **PANEL, **arguments)
+        with pytest.raises(ModelError, match="'y' does not vary within"):
+            panel.asymmetric(frame.assign(y=frame["unit"] + 1.0), **PANEL)
+
+    def test_two_periods_are_first_differences(self) -> None:
+        full = make(drop=0)
+        two = full[full["year"].isin([2003, 2004])]
+        change = np.log(two.set_index(["unit", "year"])[["y", "x"]]).groupby("unit").diff().dropna()
+        theirs = sm.OLS(change["y"], sm.add_constant(change["x"])).fit()
+        ours = panel.elasticity(two, **PANEL, errors="iid")
+        assert ours.loc["x", "coef"] == pytest.approx(theirs.params["x"], rel=1e-9)
+        assert ours.loc["x", "se"] == pytest.approx(theirs.bse["x"], rel=1e-9)
+
+
 class TestSingletons:
     def test_dropped_again_and_again(self, frame: pd.DataFrame) -> None:
         # without the unit that is alone, its year has one row left, and without that the other unit has one
@@ -539,6 +557,9 @@ class TestLongDifference:
         plain = panel.long_difference(full, **PANEL, start=2000, end=2008, exclude=[3])
         assert ours["coef"].tolist() == pytest.approx(plain["coef"].tolist(), rel=1e-12)
         assert "1 excluded: u3" in ours.attrs["spec"]
+        periods = full.assign(year=pd.PeriodIndex(full["year"].astype(str), freq="Y"))
+        also = panel.long_difference(periods, **PANEL, start="2000", end=pd.Period("2008", freq="Y"), exclude=3)
+        assert also["coef"].tolist() == pytest.approx(plain["coef"].tolist(), rel=1e-12)
 
     def test_ends_of_different_sensors(self, frame: pd.DataFrame) -> None:
         marked = make(drop=0)
@@ -733,7 +754,7 @@ class TestTablesFromStata:
 def sample(name: str, file: str) -> Path:
     try:
         return datasets.fetch(name)[file]
-    except (DataError, RuntimeError) as error:
+    except DataError as error:
         pytest.skip(f"the sample {name!r} is not at hand: {error}")
 
 

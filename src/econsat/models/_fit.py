@@ -70,13 +70,14 @@ def fit(rows: Rows, design: Design) -> Fit:
     whole = scaled
     if design.trends:
         swept, used = sweep(scaled, columns, time="time" in design.effects, trends=True)
-        check_left(swept[regressors], whole, rows, design)
+        check_left(swept[columns], whole, rows, design)
         scaled, formula = scaled.assign(**{name: swept[name] for name in columns}), f"y ~ -1 + {' + '.join(regressors)}"
     else:
         used = ranks(data, design.effects)
         effects = ["group" if effect == "unit" else effect for effect in design.effects]
         formula += f" | {' + '.join(effects)}" if effects else ""
-    with warnings.catch_warnings():
+    # the engine's own errors are not used, and of an outcome without variation they are 0/0
+    with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
         # pyfixest 0.60 makes calls that pandas 3 deprecates; what it takes out as collinear is an error below
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", FutureWarning)
@@ -99,12 +100,12 @@ def fit(rows: Rows, design: Design) -> Fit:
         raise ModelError(_collinear(design, lost))
     left = pd.DataFrame(np.asarray(fitted._X, dtype=np.float64), columns=list(fitted._coefnames), index=data.index)
     root = np.sqrt(data["weights"].to_numpy()) if "weights" in data else np.ones(len(data))
+    y = np.asarray(fitted._Y, dtype=np.float64).ravel()
     if design.effects and not design.trends:
-        check_left(left[regressors].div(root, axis=0), whole, rows, design)
+        check_left(left[regressors].assign(y=y).div(root, axis=0)[columns], whole, rows, design)
     order = [*regressors, *([] if design.effects else ["Intercept"])]
     left = left[order]
     coef = fitted.coef().loc[order].to_numpy(dtype=np.float64)
-    y = np.asarray(fitted._Y, dtype=np.float64).ravel()
     residual = y - left.to_numpy() @ coef
     back = np.diag([1.0 / scale[label] if label in scale else 1.0 for label in order])
     if not design.effects:
@@ -212,22 +213,30 @@ def wald(fitted: Fit, spread: Covariance, restrictions: np.ndarray) -> dict[str,
 
 
 def check_left(left: pd.DataFrame, whole: pd.DataFrame, rows: Rows, design: Design) -> None:
-    """Refuse regressors that the effects explain."""
+    """Refuse an outcome and regressors that the effects explain."""
     for label in left:
         values = whole[label].to_numpy()
         share = float((left[label] ** 2).sum() / np.sum((values - values.mean()) ** 2))
+        if share < _ABSORBED and label == "y":
+            raise ModelError(
+                f"{design.y!r} does not vary within the effects of {_within(design)}: they explain it, and nothing is "
+                "left for the regressors. Leave out effects, or choose another `y`."
+            )
         if share < _ABSORBED:
             raise ModelError(_collinear(design, [rows.names[str(label)]]))
 
 
 def _collinear(design: Design, names: list[str]) -> str:
-    effects = " and ".join(f"{effect} ({design.keys[effect]!r})" for effect in design.effects)
-    effects += " with trends" if design.trends else ""
-    absorbed = f"does not vary within the effects of {effects}, or " if effects else ""
+    absorbed = f"does not vary within the effects of {_within(design)}, or " if design.effects else ""
     return (
         f"{', '.join(map(repr, names))}: {absorbed}is a linear combination of the other regressors, so that "
         "no coefficient can be told. Take it out, or leave out effects."
     )
+
+
+def _within(design: Design) -> str:
+    effects = " and ".join(f"{effect} ({design.keys[effect]!r})" for effect in design.effects)
+    return effects + (" with trends" if design.trends else "")
 
 
 def _r2(ssr: float, y: np.ndarray, root: np.ndarray, data: pd.DataFrame, design: Design) -> dict[str, float]:

@@ -219,7 +219,7 @@ def _periods(frame: pd.DataFrame, time: str, given: Any, argument: str) -> list[
     if pd.api.types.is_datetime64_any_dtype(column):
         values = [pd.Timestamp(str(value)) for value in values]
     elif isinstance(column.dtype, pd.PeriodDtype):
-        values = [pd.Period(str(value), freq=column.dtype.freq.freqstr) for value in values]
+        values = list(pd.PeriodIndex([str(value) for value in values], dtype=column.dtype))
     absent = [value for value in values if not (column == value).any()]
     if absent or not values:
         seen = sorted(column.dropna().unique().tolist(), key=str)
@@ -367,7 +367,7 @@ def asymmetric(
     if why is not None:
         warnings.warn(advice(why), SmallUnitsWarning, stacklevel=2)
     left, used = sweep(rows.data, ["y", "x0"], time=True, trends=False)
-    check_left(left[["x0"]], rows.data, rows, design)
+    check_left(left, rows.data, rows, design)
     above = left["x0"].to_numpy() > 0
     data = rows.data.assign(y=left["y"], x0p=left["x0"].clip(lower=0.0), x0n=left["x0"].clip(upper=0.0))
     names = {"x0p": f"{x}[+]", "x0n": f"{x}[-]"}

@@ -81,12 +81,12 @@ def usable_rows(frame: pd.DataFrame, design: Design, exclude: Sequence[Any]) -> 
         used &= ~alone
     dropped["total"] = int((~used).sum())
     if not used.any():
+        needed = list(dict.fromkeys((*design.keys.values(), *design.numbers.values())))
+        more = [f"{dropped[why]} are {SAID[why]}" for why in ("excluded", "no_weight", "singletons") if why in dropped]
         raise ModelError(
             f"No rows are left of {len(frame)}: {dropped['missing']} have missing values in {design.y!r}, "
-            f"{', '.join(map(repr, design.terms))} or {[*design.keys.values(), *design.numbers.values()]}, "
-            f"{dropped['non_positive']} have no logarithm, {dropped['excluded']} are excluded"
-            + "".join(f", {dropped[why]} are {SAID[why]}" for why in ("no_weight", "singletons") if why in dropped)
-            + "."
+            f"{', '.join(map(repr, design.terms))} or {needed}, {dropped['non_positive']} have no logarithm, "
+            f"{', '.join(more)}."
         )
     out: dict[str, Any] = {}
     for label, name in [("y", design.y), *((f"x{i}", name) for i, name in enumerate(design.terms))]:
