@@ -509,6 +509,101 @@ class TestLitArea:
         assert row["noise"] == pytest.approx(1.959964 * np.sqrt(100 * 0.25), rel=1e-6)
 
 
+class TestFlooredProducts:
+    """Black Marble's monthly and annual composites: below 0.5 stands exactly 0."""
+
+    values = np.where(np.arange(400).reshape(20, 20) % 7 == 0, 5.0, 0.0)
+    regions = boxes(a=(0, 0, 20, 20), b=(0, 0, 5, 5))
+
+    def cube(self, values: Any = None) -> Any:
+        return raster(self.values if values is None else values).assign_attrs(floored_at=np.float32(0.5))
+
+    def test_the_background_of_a_floored_layer_is_zero_and_says_so(self) -> None:
+        found = nightlights.background(self.cube())
+        assert (float(found["level"]), float(found["sigma"]), float(found["level_error"])) == (0.0, 0.0, 0.0)
+        assert float(found["dark_share"]) == pytest.approx(float((self.values == 0).mean()))
+        assert (found.attrs["floored"], found.attrs["floored_at"]) == (True, 0.5)
+        # by its values alone the same is found, but not where the floor lies
+        told = nightlights.background(raster(self.values))
+        assert (float(told["level"]), float(told["sigma"]), told.attrs["floored"]) == (0.0, 0.0, True)
+        assert "floored_at" not in told.attrs
+
+    def test_a_city_without_a_dark_pixel_is_not_taken_for_noise(self) -> None:
+        city = np.random.default_rng(0).uniform(20, 60, (20, 20))
+        assert float(nightlights.background(raster(city))["sigma"]) > 1.0
+        found = nightlights.background(self.cube(city))
+        assert (float(found["sigma"]), float(found["dark_share"])) == (0.0, 0.0)
+        assert np.isnan(float(nightlights.background(self.cube(np.full((9, 9), np.nan)))["level"]))
+
+    def test_tables_carry_the_floor_and_say_it(self) -> None:
+        table = nightlights.sum_of_lights(self.cube(), self.regions)
+        assert table.attrs["floored_at"] == 0.5
+        assert any(
+            "sets values below 0.5 nW cm-2 sr-1 to 0: dimmer light is missing" in n for n in table.attrs["notes"]
+        )
+        above = nightlights.sum_of_lights(self.cube(), self.regions, floor=2.0)
+        assert above.attrs["floored_at"] == 0.5
+        assert not any("sets values below" in note for note in above.attrs["notes"])
+        plain = nightlights.sum_of_lights(raster(self.values), self.regions)
+        assert "floored_at" not in plain.attrs
+
+    @pytest.mark.parametrize(
+        ("threshold", "said"),
+        [
+            (0.5, "gives the same lit area as one of 0.5"),
+            (0.3, "a threshold of 0.3 gives the same"),
+            (0.0, "every pixel"),
+        ],
+    )
+    def test_a_lit_area_at_or_below_the_floor_says_so(self, threshold: float, said: str) -> None:
+        table = nightlights.lit_area(self.cube(), self.regions, threshold=threshold)
+        assert any(said in note for note in table.attrs["notes"])
+        assert table.attrs["floored_at"] == 0.5
+
+    def test_a_lit_area_above_the_floor_does_not(self) -> None:
+        table = nightlights.lit_area(self.cube(), self.regions, threshold=1.0)
+        assert not any("sets values below" in note for note in table.attrs["notes"])
+
+    def test_the_floor_travels_through_tables(self) -> None:
+        dataset = xr.Dataset({"radiance": self.cube(), "other": raster(self.values)})
+        stats = zonal.aggregate(dataset, self.regions, stats=("sum", "coverage"))
+        table = indicators.from_zonal(stats, indicator="l", value="radiance_sum", coverage="radiance_coverage")
+        other = indicators.from_zonal(stats, indicator="m", value="other_sum", coverage="other_coverage")
+        assert table.attrs["floored_at"] == 0.5
+        assert "floored_at" not in other.attrs
+        both = indicators.concat([other, table])
+        assert both.attrs["floored_at"] == 0.5
+        assert indicators.mask_low_coverage(both, minimum=0.1).attrs["floored_at"] == 0.5
+        wide = indicators.to_wide(both)
+        assert wide.attrs["floored_at"] == 0.5
+        gdp = pd.DataFrame({"gdp": [1.0, 2.0]}, index=pd.Index(["a", "b"], name="region"))
+        assert indicators.merge(wide, gdp).attrs["floored_at"] == 0.5
+        gdp.attrs["floored_at"] = 0.7
+        assert indicators.merge(other, gdp).attrs["floored_at"] == 0.7
+        people = indicators.make({"region": ["a", "b"], "value": [1.0, 2.0]}, indicator="population", unit="person")
+        sums = nightlights.sum_of_lights(self.cube(), self.regions)
+        assert nightlights.lights_per_head(sums, people).attrs["floored_at"] == 0.5
+
+    def test_notes_of_tables_are_kept_when_they_are_put_together(self) -> None:
+        one = nightlights.sum_of_lights(self.cube(), self.regions, name="one")
+        two = nightlights.lit_area(self.cube(), self.regions, threshold=0.5)
+        assert indicators.concat([one, two]).attrs["notes"] == list(
+            dict.fromkeys(one.attrs["notes"] + two.attrs["notes"])
+        )
+
+    def test_a_floor_that_is_no_number_is_refused(self) -> None:
+        with pytest.raises(ParameterError, match="floored_at"):
+            nightlights.sum_of_lights(raster(self.values).assign_attrs(floored_at="half"), self.regions)
+
+    def test_a_threshold_within_the_noise_is_said(self) -> None:
+        rng = np.random.default_rng(1)
+        cube = raster(0.2 + 0.1 * rng.normal(size=(60, 60)))
+        near = nightlights.sum_of_lights(cube, self.regions, floor=0.4)
+        assert any("within 3 standard deviations of the noise" in note for note in near.attrs["notes"])
+        far = nightlights.sum_of_lights(cube, self.regions, floor=0.9)
+        assert not any("within 3 standard deviations" in note for note in far.attrs["notes"])
+
+
 class TestPerHead:
     def test_population_is_a_sum_of_shares(self) -> None:
         table = nightlights.population(

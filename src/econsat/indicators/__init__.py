@@ -16,8 +16,9 @@ reason      str                   why a value is missing; missing where there is
 =========== ===================== ====================================================================
 
 ``.attrs`` holds `freq` (pandas offset alias or None), `interval` (level of the interval, 0.95 unless said),
-`provenance` (dict: items, hrefs, steps and so on) and `time_note` (text or None). Further columns may stand
-to the right.
+`provenance` (dict: items, hrefs, steps and so on) and `time_note` (text or None); where they apply `notes` (list of
+text) and `floored_at` (the level below which the source sets values to 0, in its units). Further columns may stand to
+the right.
 """
 
 from __future__ import annotations

@@ -135,7 +135,7 @@ def from_zonal(
     -------
     pandas.DataFrame
         One row a region and time. Regions without a valid pixel are missing, with the reason. Provenance and
-        `time_note` come from ``stats.attrs``.
+        `time_note` come from ``stats.attrs``, and so does `floored_at`, or from the attrs of the value.
 
     Raises
     ------
@@ -182,7 +182,7 @@ def from_zonal(
             frame[end] = np.where(missing, np.nan, frame[end])
     provenance = stats.attrs.get("provenance", {})
     note = stats.attrs.get("time_note") or provenance.get("time_note")
-    return make(
+    table = make(
         {
             **frame,
             "region": regions,
@@ -196,6 +196,10 @@ def from_zonal(
         provenance=provenance,
         time_note=note if note or has_time else "the data carry no time",
     )
+    floored_at = stats.attrs.get("floored_at", estimate.attrs.get("floored_at"))
+    if floored_at is not None:
+        table.attrs["floored_at"] = float(floored_at)
+    return table
 
 
 def _flat(array: Any, like: Any) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -16,7 +16,9 @@ __all__ = ["concat", "merge", "sources", "to_wide"]
 
 
 def concat(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """Put tables below one another; the provenance of each is kept (see `sources`).
+    """Put tables below one another; the provenance of each is kept (see `sources`), and so are its notes.
+
+    Of the levels `floored_at`, below which sources set values to 0, the highest is kept.
 
     Raises
     ------
@@ -46,6 +48,13 @@ def concat(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
     attrs["freq"] = freqs[0] if len(freqs) == 1 else "mixed"
     notes = list(dict.fromkeys(t.attrs["time_note"] for t in checked if t.attrs["time_note"]))
     attrs["time_note"] = "; ".join(notes) or None
+    said = list(dict.fromkeys(note for table in checked for note in table.attrs.get("notes", [])))
+    if said:
+        attrs["notes"] = said
+    floors = [table.attrs["floored_at"] for table in checked if table.attrs.get("floored_at") is not None]
+    if floors:
+        # of several the highest, as a growth between rows may cross any of them
+        attrs["floored_at"] = max(floors)
     parts: list[dict[str, Any]] = []
     for table in checked:
         parts += [source for source in sources(table) if source not in parts]
@@ -124,7 +133,7 @@ def merge(
     columns: Sequence[str] | None = None,
     how: Literal["left", "inner"] = "left",
 ) -> pd.DataFrame:
-    """Add columns of an outside table, such as GDP, by region; attrs are kept.
+    """Add columns of an outside table, such as GDP, by region; attrs are kept, and `floored_at` of either.
 
     Parameters
     ----------
@@ -220,5 +229,7 @@ def merge(
                 DroppedRowsWarning,
                 stacklevel=2,
             )
+    if "floored_at" not in attrs and other.attrs.get("floored_at") is not None:
+        attrs["floored_at"] = other.attrs["floored_at"]
     joined.attrs = {**attrs, "merge": {"unmatched": n_lost, "unused": len(right) - len(used)}}
     return joined

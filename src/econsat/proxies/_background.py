@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from econsat.errors import ParameterError
-from econsat.proxies._layer import is_number, pick, units_of
+from econsat.proxies._layer import floor_of, is_number, pick, units_of
 from econsat.zonal.grid import spatial_dims
 
 if TYPE_CHECKING:
@@ -91,6 +91,7 @@ def background(
     x_dim, y_dim = spatial_dims(layer)
     if not is_number(max_pixels) or max_pixels < 1024:
         raise ParameterError(f"`max_pixels` must be at least 1024 to tell noise from lights; got {max_pixels!r}.")
+    floored_at = floor_of(layer)
     layer = layer.transpose(..., y_dim, x_dim)
     lead = layer.dims[:-2]
     shape = layer.shape[:-2]
@@ -98,7 +99,7 @@ def background(
     sums = np.full((len(numbers), len(RADII)), np.nan)
     for k, place in enumerate(np.ndindex(shape)):
         tiles = sample(layer.isel(dict(zip(lead, place, strict=True))), max_pixels=max_pixels)
-        numbers[k], sums[k] = _one_step(tiles)
+        numbers[k], sums[k] = _one_step(tiles) if floored_at is None else _floored_step(tiles, floored_at)
     coords = {name: layer.coords[name] for name in lead if name in layer.coords}
     out = xr.Dataset(coords=coords)
     for k, (name, text) in enumerate(_MEANINGS.items()):
@@ -111,6 +112,8 @@ def background(
     )
     out = out.assign_coords(radius=("radius", np.array(RADII, dtype=np.float64), {"units": "pixel"}))
     out.attrs = {"floored": bool((out["sigma"] == 0).any()), "method": "half-sample mode, clipped median and MAD"}
+    if floored_at is not None:
+        out.attrs |= {"floored": True, "floored_at": floored_at, "method": "none: the product was floored"}
     return out
 
 
@@ -158,6 +161,15 @@ def _one_step(tiles: list[Floats]) -> tuple[list[float], Floats]:
     sums = lag_sums(autocorrelation([np.where(np.abs(tile - level) <= _CLIP * sigma, tile, np.nan) for tile in tiles]))
     error = np.hypot(_MEDIAN_TO_MEAN * sigma * np.sqrt(sums[-1] / dark.size), np.median(dark) - level)
     return [level, float(error), sigma, dark.size / values.size, float(dark.size)], sums
+
+
+def _floored_step(tiles: list[Floats], floored_at: float) -> tuple[list[float], Floats]:
+    """Say of a floored step what can be said: how many pixels are dark. What they held was set to 0."""
+    valid = sum(int(np.isfinite(tile).sum()) for tile in tiles)
+    if valid == 0:
+        return [np.nan, np.nan, np.nan, np.nan, 0.0], np.full(len(RADII), np.nan)
+    dark = sum(int((tile < floored_at).sum()) for tile in tiles)
+    return [0.0, 0.0, 0.0, dark / valid, float(dark)], np.ones(len(RADII))
 
 
 def _within(values: Floats, centre: float, distance: float) -> Floats:

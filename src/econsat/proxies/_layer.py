@@ -12,7 +12,7 @@ import xarray as xr
 
 from econsat.errors import ParameterError
 
-__all__ = ["is_number", "pick", "plain_numbers", "put_back", "record", "same_grid", "units_of"]
+__all__ = ["floor_of", "is_number", "pick", "plain_numbers", "put_back", "record", "same_grid", "units_of"]
 
 
 def pick(cube: xr.DataArray | xr.Dataset, variable: str | None) -> xr.DataArray:
@@ -88,6 +88,19 @@ def units_of(layer: xr.DataArray) -> str:
             "'nW cm-2 sr-1' for radiance or '1' for a brightness without units."
         )
     return units
+
+
+def floor_of(layer: xr.DataArray) -> float | None:
+    """Return the level below which the layer's product sets values to 0, in the layer's units, or None."""
+    floor = layer.attrs.get("floored_at")
+    if floor is None:
+        return None
+    if not is_number(floor):
+        raise ParameterError(
+            f"attrs['floored_at'] of the layer {layer.name!r} is {floor!r}; it is the level, in units of the layer, "
+            "below which the product sets values to 0. Set it to a number, or remove it."
+        )
+    return float(floor)
 
 
 def same_grid(layer: xr.DataArray, other: xr.DataArray, name: str) -> None:

@@ -172,6 +172,8 @@ def lights_per_head(lights: pd.DataFrame, people: pd.DataFrame, *, name: str = "
             dates = sorted(then[other].dt.strftime("%Y-%m-%d").unique())
             notes.append(f"One population a region stands for all times: that of {shorten(dates)}.")
     out.attrs["notes"] = notes
+    if "floored_at" in lights.attrs:
+        out.attrs["floored_at"] = lights.attrs["floored_at"]
     return out
 
 

@@ -14,7 +14,7 @@ from econsat.errors import ParameterError
 from econsat.proxies import _measure
 from econsat.proxies._background import background
 from econsat.proxies._bootstrap import bootstrap, check_draws
-from econsat.proxies._layer import is_number, pick, plain_numbers, record, same_grid, units_of
+from econsat.proxies._layer import floor_of, is_number, pick, plain_numbers, record, same_grid, units_of
 from econsat.proxies._notes import notes_of
 
 if TYPE_CHECKING:
@@ -155,7 +155,10 @@ def sum_of_lights(
         "interval": interval,
         **drawn,
     }
-    notes = notes_of(stats, floor=floor, level=level, error=error, how=how, found=found, scale_missing=scale_missing)
+    notes = notes_of(
+        stats, what="sum", floor=floor, level=level, error=error, how=how, found=found, floored_at=floor_of(layer),
+        units=units, scale_missing=scale_missing,
+    )  # fmt: skip
     unit = f"{units} km2".removeprefix("1 ")
     return _table(
         stats, layer, regions_or_weights, name=name, unit=unit, step=step, notes=notes, looks=looks,
@@ -230,7 +233,7 @@ def lit_area(
     if not is_number(threshold):
         raise ParameterError(f"`threshold` must be a finite number in the cube's units; got {threshold!r}.")
     layer = pick(cube, variable)
-    units_of(layer)
+    units = units_of(layer)
     found = _noise(layer, noise)
     level, error = _level(layer, threshold, threshold_error, found, interval)
     stats, drawn = _stats(
@@ -249,8 +252,9 @@ def lit_area(
         **drawn,
     }
     notes = notes_of(
-        stats, floor=threshold, level=level, error=error, how="zero", found=found, scale_missing=scale_missing
-    )
+        stats, what="lit area", floor=threshold, level=level, error=error, how="zero", found=found,
+        floored_at=floor_of(layer), units=units, scale_missing=scale_missing,
+    )  # fmt: skip
     return _table(
         stats, layer, regions_or_weights, name=name, unit="km2", step=step, notes=notes, looks=looks,
         min_coverage=min_coverage, interval=interval, freq=freq, parts=parts,
@@ -337,7 +341,7 @@ def _table(
     if looks is not None:
         same_grid(layer, looks, "looks")
         n_obs = _measure.mean_looks(looks, layer, regions_or_weights)
-    stats.attrs = record({k: v for k, v in layer.attrs.items() if k in ("provenance", "time_note")}, step)
+    stats.attrs = record({k: v for k, v in layer.attrs.items() if k in ("provenance", "time_note", "floored_at")}, step)
     table = indicators.from_zonal(
         stats, indicator=name, value="value", lower="lower", upper="upper", unit=unit, n_obs=n_obs, freq=freq,
         interval=interval,

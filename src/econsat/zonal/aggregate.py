@@ -277,14 +277,17 @@ def _one_layer(layer: xr.DataArray, held: Weights, plan: _Plan, threads: int | N
     return out
 
 
-def _attrs(stat: str, units: str | None, layer: xr.DataArray) -> dict[str, str]:
-    attrs = {"long_name": f"{stat} of {layer.attrs.get('long_name', layer.name)} by region"}
+def _attrs(stat: str, units: str | None, layer: xr.DataArray) -> dict[str, Any]:
+    attrs: dict[str, Any] = {"long_name": f"{stat} of {layer.attrs.get('long_name', layer.name)} by region"}
     if stat in ("coverage", "count"):
         attrs["units"] = "1"
     elif stat == "area":
         attrs["units"] = "km2"
     elif units is not None:
         attrs["units"] = f"{units} km2".removeprefix("1 ") if stat == "integral" else units
+    if "floored_at" in layer.attrs:
+        # the level below which the product sets values to 0 is in all that is computed from them
+        attrs["floored_at"] = layer.attrs["floored_at"]
     return attrs
 
 
