@@ -200,6 +200,17 @@ class TestBeta:
         with pytest.raises(ModelError, match=message):
             convergence(frame, **({"y": "gdp", "unit": "place", "time": "year"} | arguments))
 
+    def test_sensors_are_not_compared(self) -> None:
+        frame = simulate(0.03, years=6, n=40).assign(era=lambda rows: np.where(rows["year"] < 2003, "DMSP", "VIIRS"))
+        frame.attrs["eras"] = "era"
+        arguments: dict[str, Any] = {"y": "gdp", "unit": "place", "time": "year"}
+        with pytest.raises(ModelError, match=r"2 sensor eras .*DMSP, VIIRS.*`start` and `end` within one"):
+            convergence(frame, **arguments)
+        with pytest.raises(ModelError, match=r"2 sensor eras .*keep the periods of one"):
+            sigma_convergence(frame, **arguments)
+        assert convergence(frame, start=2003, **arguments).attrs["years"] == 3
+        assert len(sigma_convergence(frame[frame["year"] < 2003], **arguments)) == 3
+
     def test_the_table_shows_speed_and_half_life(self, cross: pd.DataFrame) -> None:
         one = convergence(cross, growth="growth", initial="log_light", years=14)
         text = repr(table(one))

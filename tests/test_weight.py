@@ -196,6 +196,20 @@ class TestEstimation:
         assert table["n"].sum() == 5998
         assert "5998 rows, 2 left out" in table.attrs["spec"]
 
+    def test_sensors_are_not_pooled_but_may_be_groups(self, growth: pd.DataFrame) -> None:
+        eras = growth.assign(era=np.where(np.arange(6000) % 2, "DMSP", "VIIRS"))
+        eras.attrs["eras"] = "era"
+        with pytest.raises(ModelError, match=r"2 sensor eras .*as with `by`"):
+            optimal_weight(eras, y="z", x="x", phi=0.7, logs=False)
+        assert len(optimal_weight(eras, y="z", x="x", phi=0.7, logs=False, by="era")) == 2
+
+    def test_units_and_groups_may_stand_in_the_index(self) -> None:
+        frame = make_lights_panel(seed=2)
+        arguments: dict[str, Any] = {"y": "gdp", "x": "lights", "unit": "iso3", "time": "year", "phi": 0.8}
+        plain = optimal_weight(frame, by="data_quality", **arguments)
+        indexed = optimal_weight(frame.set_index(["iso3", "year", "data_quality"]), by="data_quality", **arguments)
+        pd.testing.assert_frame_equal(plain, indexed)
+
     def test_lights_that_fall_as_growth_rises(self, growth: pd.DataFrame) -> None:
         with pytest.warns(ModelWarning, match="opposite directions"):
             row = optimal_weight(growth.assign(x=-growth["x"]), y="z", x="x", phi=0.8, logs=False).loc["all"]

@@ -14,6 +14,7 @@ from econsat.errors import DroppedRowsWarning, ModelError
 from econsat.models import _typeset
 from econsat.models._design import check_interval, known_columns, with_index
 from econsat.models._estimate import Estimate, as_estimate
+from econsat.models._one_era import check_one_era
 from econsat.models._rows import numbers_of
 
 __all__ = ["convergence"]
@@ -225,7 +226,7 @@ def _from_panel(
     more: Sequence[str],
 ) -> tuple[pd.DataFrame, str, str, float, dict[str, int]]:
     """Return one row a place with growth and the initial level, their columns' names, the years, and who is missing."""
-    frame = with_index(frame, [y, unit, time, *more])
+    frame = with_index(frame, [y, unit, time, frame.attrs.get("eras"), *more])
     for argument, name in (("y", y), ("unit", unit), ("time", time)):
         known_columns(frame, [name], argument)
     periods = frame[time].dropna()
@@ -248,6 +249,10 @@ def _from_panel(
     if not first < last:
         raise ModelError(f"`start` ({first}) must come before `end` ({last}).")
     span = _checked_years(years_between(first, last) if years is None else years)
+    check_one_era(
+        frame[frame[time].isin([first, last])],
+        instead="take `start` and `end` within one, or harmonise the series first",
+    )
     begin, finish = (
         pd.Series(numbers_of(rows, y).to_numpy(), index=pd.Index(rows[unit])) for rows in (at["start"], at["end"])
     )

@@ -12,7 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from econsat.errors import DroppedRowsWarning, ModelError
-from econsat.models._design import Design, known_columns, read_design
+from econsat.models._design import Design, known_columns, read_design, with_index
+from econsat.models._one_era import check_one_era
 from econsat.models._rows import Rows, check_rows, usable_rows
 
 __all__: list[str] = []
@@ -155,6 +156,7 @@ def samples_of(
     by: str | None,
 ) -> Samples:
     """Return the moments of each group of `by`, or of the whole table, warning of rows left out."""
+    frame = with_index(frame, [y, x, unit, time, by])
     design = read_design(frame, y=y, x=x, unit=unit, time=time, effects=effects, cluster=None, logs=logs, controls=())
     parts: dict[Any, pd.DataFrame] = {"all": frame}
     lost = 0
@@ -167,6 +169,8 @@ def samples_of(
     moments = {}
     dropped = {"missing": lost, "non_positive": 0, "total": lost}
     for name, part in parts.items():
+        # pandas hands the attrs on to the parts
+        check_one_era(part, instead="estimate each by itself (as with `by`), or keep the rows of one")
         rows = usable_rows(part, design, ())
         dropped = {reason: count + rows.dropped[reason] for reason, count in dropped.items()}
         moments[name] = moments_of(rows, design, where="" if by is None else f" where {by} is {name!r}")

@@ -11,6 +11,7 @@ import pandas as pd
 from econsat.errors import DroppedRowsWarning, ModelError
 from econsat.models._convergence import years_between
 from econsat.models._design import check_interval, known_columns, with_index
+from econsat.models._one_era import check_one_era
 from econsat.models._rows import numbers_of
 
 __all__ = ["sigma_convergence"]
@@ -83,6 +84,7 @@ def sigma_convergence(
     frame = with_index(frame, [y, unit, time])
     for argument, name in (("y", y), ("unit", unit), ("time", time)):
         known_columns(frame, [name], argument)
+    check_one_era(frame, instead="keep the periods of one, or harmonise the series first")
     values = numbers_of(frame, y)
     keys = frame[[unit, time]].reset_index(drop=True)
     known = values.notna() & keys.notna().all(axis=1)
