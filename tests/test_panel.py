@@ -221,6 +221,14 @@ class TestRowsAndArguments:
         assert (attrs["n"], attrs["n_units"], attrs["n_times"], attrs["n_clusters"]) == (170, 25, 8, 25)
         assert re.fullmatch(r"pyfixest \d+\.\d+.*", attrs["engine"])
         assert attrs["interval"] == 0.95
+        assert (attrs["outcome"], attrs["effects"], attrs["errors"]) == (
+            "log(y)",
+            ["unit", "year"],
+            "clustered by unit",
+        )
+        # one slope, 25 units, 7 periods beside them
+        assert (attrs["n_parameters"], attrs["df_resid"], attrs["df"]) == (33, 137, 24)
+        assert attrs["aic"] == pytest.approx(66 - 2 * attrs["loglik"])
 
     def test_the_frame_is_left_as_it_was(self, frame: pd.DataFrame) -> None:
         before = frame.copy(deep=True)
