@@ -31,12 +31,13 @@ from econsat.errors import (
     ParameterError,
     ReadError,
     SizeError,
+    SyntheticDataWarning,
     TruncatedWarning,
 )
 from econsat.stac import _transfer
 from econsat.stac._blackmarble_tile import tile_bounds
 from econsat.stac.earthdata import HOSTS, download
-from econsat.testing import Fault, FaultServer
+from econsat.testing import Fault, FaultServer, make_black_marble
 
 CLOUD = "https://data.laadsdaac.earthdatacloud.nasa.gov/prod-lads"
 ARCHIVE = "https://ladsweb.modaps.eosdis.nasa.gov/archive/allData/5200"
@@ -844,14 +845,27 @@ def test_two_items_may_not_mean_one_file(laads: Laads, tmp_path: Path) -> None:
         fetched(laads, [one, two])
 
 
-def test_what_was_found_can_be_fetched(cmr: Cmr, laads: Laads) -> None:
-    for link in (link for each in cmr.granules for link in each["links"]):
-        link["href"] = link["href"].replace(CLOUD + "/VJ146A3", laads.url("/prod-lads"))
-    items = opened(cmr).search("VJ146A3", region=(32.0, 2.0, 35.0, 5.0), period="2024-02")
-    items[0].assets["data"].href = laads.url(f"/prod-lads/{NAME}")
-    del items[0].properties["econsat:size"]
-    (local,) = fetched(laads, items)
-    with h5py.File(local.assets["data"].href) as file:
-        assert "HDFEOS" in file
-    assert local.properties["econsat:tile"] == "h21v08"
-    assert local.get_links("via")[0].get_target_str().startswith(cmr.url("/search/concepts/G"))
+def test_what_was_found_can_be_fetched_and_loaded(cmr: Cmr, laads: Laads, tmp_path: Path) -> None:
+    served = tmp_path / "served" / "prod-lads"
+    cmr.granules.clear()
+    for tile, value in (("h21v08", 3.0), ("h21v09", 5.0)):
+        made = make_black_marble(served, np.full((8, 8), value), product="VJ146A3", date="2024-02-01", tile=tile)
+        found = granule("VJ146A3", "2024032", tile, made=made.name.split(".")[4])
+        found["links"] = [{"rel": DATA, "href": laads.url(f"/prod-lads/{made.name}")}]
+        found["granule_size"] = f"{made.stat().st_size / 2**20:.6f}"
+        cmr.granules.append(found)
+    region = (32.0, -5.0, 35.0, 5.0)
+    items = opened(cmr).search("VJ146A3", region=region, period="2024-02")
+    with pytest.raises(ReadError, match=r"earthdata\.download"):
+        econsat.load(items)
+    local = fetched(laads, items)
+    with pytest.warns(SyntheticDataWarning):
+        cube = econsat.load(local, region=region, chunks=None)
+    column = cube.radiance[0, :, 0].to_numpy()
+    assert column[0] == 3.0
+    assert column[-1] == 5.0
+    record = cube.attrs["provenance"]
+    assert record["downloaded_from"] == [item.assets["data"].href for item in items]
+    assert record["items"] == [item.id for item in items]
+    assert all(Path(href).is_file() for href in record["hrefs"])
+    assert local[0].get_links("via")[0].get_target_str().startswith(cmr.url("/search/concepts/G"))

@@ -101,7 +101,6 @@ class Laads:
                             "type": "Collection",
                             "id": f"{product}_{version}",
                             "title": title,
-                            "license": "other",
                             "extent": {
                                 "spatial": {"bbox": [[-180.0, -90.0, 180.0, 90.0]]},
                                 "temporal": {"interval": [[_START[family], end]]},
@@ -173,7 +172,6 @@ class Laads:
             "end_datetime": last,
             "platform": granule.sensor,
             "instruments": ["viirs"],
-            "license": "other",
             "version": str(granule.collection),
             "econsat:sensor": granule.sensor,
             "econsat:product": granule.product,

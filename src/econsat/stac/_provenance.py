@@ -99,9 +99,12 @@ def describe(
     dict
         Plain values only, ready for JSON.
     """
+    fetched = [asset.extra_fields.get("econsat:href") for item in items for asset in item.assets.values()]
+    origin = list(dict.fromkeys(unsigned(href) for href in fetched if isinstance(href, str)))
     return {
         "items": [item.id for item in items],
         "hrefs": list(dict.fromkeys(unsigned(href) for href in hrefs)),
+        **({"downloaded_from": origin} if origin else {}),
         "bands": list(bands),
         "collection": _texts(item.collection_id for item in items),
         "sensor": _texts(_sensor(item) for item in items),
