@@ -13,7 +13,7 @@ from econsat.errors import ParameterError
 from econsat.proxies._chain_kernels import TALLY, clean_block
 from econsat.proxies._layer import is_number, pick, put_back, record, same_grid
 from econsat.proxies._spread import spread_quantile
-from econsat.proxies._tiles import MAX_BYTES, run, spatial_pair, tiled
+from econsat.proxies._tiles import MAX_BYTES, plain, run, spatial_pair, tiled
 from econsat.proxies._times import decimal_years, in_order, times_of
 
 if TYPE_CHECKING:
@@ -301,8 +301,8 @@ def _tile(values: NDArray[Any], *looks: NDArray[Any], **options: Any) -> tuple[N
     """Clean one block and count."""
     out, filled = np.empty(values.shape, values.dtype), np.zeros(values.shape, dtype=np.bool_)
     tally = np.zeros(len(TALLY), dtype=np.int64)
-    counts = looks[0].astype(np.float32) if looks else np.empty((0, 0, 0), dtype=np.float32)
-    clean_block(np.ascontiguousarray(values), counts, *options.values(), out, filled, tally)
+    counts = plain(looks[0], np.float32) if looks else np.empty((0, 0, 0), dtype=np.float32)
+    clean_block(plain(values), counts, *options.values(), out, filled, tally)
     return out, filled, tally
 
 

@@ -16,7 +16,7 @@ from econsat.proxies._chain import arrays_of, looks_of
 from econsat.proxies._composite_kernels import composite_block
 from econsat.proxies._layer import is_number, pick, record, same_grid
 from econsat.proxies._periods import FREQS, Span, spans
-from econsat.proxies._tiles import MAX_BYTES, run, spatial_pair
+from econsat.proxies._tiles import MAX_BYTES, joined, plain, run, spatial_pair
 from econsat.proxies._times import in_order, times_of
 
 if TYPE_CHECKING:
@@ -144,6 +144,9 @@ def composite(
         kinds = [(1, arrays[0].dtype), (1, np.int32 if tile.keywords["whole_looks"] else np.float32), (1, np.int16)]
         found.append(run(tile, arrays, out=kinds, counts=1))
     values, total_looks, n_steps, n_missing = (_join(parts) for parts in zip(*found, strict=True))
+    if hasattr(n_missing, "dask"):
+        size = values.dtype.itemsize
+        values, total_looks, n_steps = (joined(one, itemsize=size) for one in (values, total_looks, n_steps))
     counted = None
     if count or (count is None and not hasattr(n_missing, "dask")):
         counted = int(np.asarray(n_missing).sum())
@@ -196,10 +199,8 @@ def _tile(
     shape = (1, *values.shape[1:])
     out, total = np.empty(shape, values.dtype), np.zeros(shape)
     n_steps = np.empty(shape, np.int16)
-    clear = looks[0].astype(np.float32) if looks else np.empty((0, 0, 0), np.float32)
-    composite_block(
-        np.ascontiguousarray(values), clear, by_looks, median, min_steps, float(min_looks), out[0], total[0], n_steps[0]
-    )
+    clear = plain(looks[0], np.float32) if looks else np.empty((0, 0, 0), np.float32)
+    composite_block(plain(values), clear, by_looks, median, min_steps, float(min_looks), out[0], total[0], n_steps[0])
     missing = np.array([np.isnan(out).sum()])
     return out, total.astype(np.int32 if whole_looks else np.float32), n_steps, missing
 

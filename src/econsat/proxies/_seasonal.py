@@ -102,7 +102,7 @@ def seasonal_adjust(
         where = "the series" if isinstance(table, pd.Series) else f"{indicator!r} of region {region!r}"
         if rows["value"].isna().all():
             empty.append(str(region))
-            parts.append(rows.assign(**dict.fromkeys(_NEW, np.nan), interpolated=False))
+            parts.append(rows.assign(**(dict.fromkeys(_NEW, np.nan) | {"interpolated": False})))
             continue
         longest = max_gap if gaps == "interpolate" else 0
         parts.append(_adjust(rows, where, steps, code, log=log, robust=robust, smoother=smoother, max_gap=longest))

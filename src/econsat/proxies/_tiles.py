@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import dask.array as da
     from numpy.typing import NDArray
 
-__all__ = ["MAX_BYTES", "TILE_BYTES", "pack", "run", "spatial_pair", "tiled"]
+__all__ = ["MAX_BYTES", "TILE_BYTES", "joined", "pack", "plain", "run", "spatial_pair", "tiled"]
 
 #: Bytes of one layer in one tile, all its steps together: small beside what Python and its packages need.
 TILE_BYTES = 2**23
@@ -67,6 +67,14 @@ def tiled(array: da.Array, *, name: Any, max_bytes: int = MAX_BYTES) -> da.Array
             )
     side = max(_LEAST_SIDE, int(np.sqrt(TILE_BYTES / max(1, steps * itemsize))))
     chunks = {0: -1, 1: _cuts(array.chunks[1], side), 2: _cuts(array.chunks[2], side)}
+    out: da.Array = array.rechunk(chunks)  # type: ignore[no-untyped-call]
+    return out
+
+
+def joined(array: da.Array, *, itemsize: int) -> da.Array:
+    """Return a lazy array with few steps in larger blocks: the tiles of a long series are small ones of a short one."""
+    side = max(_LEAST_SIDE, int(np.sqrt(2 * TILE_BYTES / itemsize)))
+    chunks = {1: _cuts(array.chunks[1], side), 2: _cuts(array.chunks[2], side)}
     out: da.Array = array.rechunk(chunks)  # type: ignore[no-untyped-call]
     return out
 
@@ -141,6 +149,12 @@ def pack(function: Callable[..., Any], layers: Sequence[Any]) -> da.Array:
         function, *arrays, dtype=object, chunks=((1,), *chunks[1:]), meta=meta
     )
     return packed
+
+
+def plain(block: NDArray[Any], dtype: Any = None) -> NDArray[Any]:
+    """Return a block in rows and writable: for each other kind of array numba would compile anew, for seconds."""
+    block = np.ascontiguousarray(block, dtype=dtype)
+    return block if block.flags.writeable else block.copy()
 
 
 def _part(packed: tuple[NDArray[Any], ...], *, place: int) -> NDArray[Any]:

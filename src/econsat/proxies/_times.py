@@ -52,8 +52,7 @@ def step_of(times: pd.DatetimeIndex) -> str | None:
     gaps = np.diff(np.unique(times.to_numpy())) / np.timedelta64(1, "D")
     if gaps.size == 0:
         return None
-    # the lower quartile: months that are missing make gaps longer
-    typical = float(np.quantile(gaps, 0.25, method="lower"))
+    typical = float(np.quantile(gaps, 0.5, method="lower"))
     return next(name for name, longest in STEPS.items() if typical <= longest)
 
 
