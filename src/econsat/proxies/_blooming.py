@@ -101,7 +101,9 @@ def correct_blooming(
     weighted by area; rows are taken together in bands in which a pixel's width differs by less than 5 percent; a step
     has one width, where the script looks for one in each window of 60 pixels. Missing pixels count as dark. Saturated
     pixels contradict the model: use radiance-calibrated lights, or correct the top-coding first. The width is looked
-    for when the function is called, which reads the data; a lazy result holds a time step in memory when computed.
+    for when the function is called, which reads the data; a lazy result holds a time step in memory when computed. For
+    simulated points that stand apart, the width that is found is about 1.3 times the true one (the tests hold it); the
+    light still comes back to the right pixels.
 
     Examples
     --------

@@ -119,8 +119,9 @@ def _join_cubes(first: xr.DataArray, second: xr.DataArray, names: tuple[str, str
         part.assign_coords({**spatial, "era": ("time", np.array([name] * part.sizes["time"], dtype=str))})
         for part, name in zip(parts, names, strict=True)
     ]
-    extra = [[name for name in part.coords if name not in (*part.dims, "era", "spatial_ref")] for part in marked]
-    marked = [part.drop_vars(names_) for part, names_ in zip(marked, extra, strict=True)]
+    # a coordinate that only one of them has cannot be carried on
+    shared = set(marked[0].coords) & set(marked[1].coords)
+    marked = [part.drop_vars([name for name in part.coords if name not in shared]) for part in marked]
     joined = xr.concat(marked, dim="time", combine_attrs="override", coords="minimal", compat="override")
     joined = joined.sortby("time").transpose(*first.dims).rename(first.name)
     sources = [dict(layer.attrs.get("provenance") or {}) for layer in (first, second)]
@@ -186,7 +187,7 @@ def mark_eras(
             labels = labels.mask(column >= start, name)
     if labels.isna().any():
         raise ParameterError(
-            f"{int(labels.isna().sum())} row(s) belong to no era, first {column[labels.isna()].iloc[0]!r} in {time!r}."
+            f"{int(labels.isna().sum())} row(s) belong to no era, first {column[labels.isna()].iloc[0]} in {time!r}."
         )
     out = frame.copy()
     out.attrs = copy.deepcopy(frame.attrs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any, Literal
 
+import dask.array
 import numpy as np
 import pandas as pd
 import pyproj
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
+    Places = NDArray[np.int64]
 
 __all__ = ["mask_flares"]
 
@@ -111,7 +113,7 @@ def mask_flares(
     lon, lat, n_lost = _positions(flares)
     if n_lost:
         warnings.warn(f"{n_lost} flare(s) have no position and are left out.", DroppedRowsWarning, stacklevel=2)
-    near, n_outside = _near(grid, lon, lat, float(radius_km))
+    rows, cols, n_outside = _near(grid, lon, lat, float(radius_km))
     if len(lon) and n_outside == len(lon):
         warnings.warn(
             f"None of the {len(lon)} flares lies on the cube, whose bounds are {grid.bounds}; are longitude and "
@@ -119,6 +121,7 @@ def mask_flares(
             CoverageWarning,
             stacklevel=2,
         )
+    near = _painted(rows, cols, layer.transpose(..., y_dim, x_dim))
     spatial = {dim: layer[dim] for dim in (y_dim, x_dim)}
     mask = xr.DataArray(near, dims=(y_dim, x_dim), coords=spatial, attrs={"long_name": f"within {radius_km:g} km"})
     other = 0.0 if fill == "zero" else np.nan
@@ -203,17 +206,15 @@ def _column(table: pd.DataFrame, names: tuple[str, str]) -> Floats:
     return np.asarray(pd.to_numeric(table[found[0]], errors="coerce"), dtype=np.float64)
 
 
-def _near(grid: Grid, lon: Floats, lat: Floats, radius_km: float) -> tuple[NDArray[np.bool_], int]:
-    """Return which pixels are near a flare, and how many flares touch none."""
-    near = np.zeros((grid.ny, grid.nx), dtype=bool)
-    if not len(lon):
-        return near, 0
+def _near(grid: Grid, lon: Floats, lat: Floats, radius_km: float) -> tuple[Places, Places, int]:
+    """Return rows and columns of the pixels near a flare, in order of rows, and how many flares touch none."""
     back = pyproj.Transformer.from_crs(grid.crs, "EPSG:4326", always_xy=True)
     forth = pyproj.Transformer.from_crs("EPSG:4326", grid.crs, always_xy=True)
     angle = radius_km / EARTH_RADIUS_KM
+    found: list[Places] = [np.empty(0, dtype=np.int64)]
     n_outside = 0
     for x, y in zip(lon, lat, strict=True):
-        touched = False
+        before = len(found)
         for rows, cols in _windows(grid, forth, float(x), float(y), angle):
             if rows.size == 0 or cols.size == 0:
                 continue
@@ -221,11 +222,31 @@ def _near(grid: Grid, lon: Floats, lat: Floats, radius_km: float) -> tuple[NDArr
             if not _in_degrees(grid):
                 px, py = back.transform(px, py)
             inside = _angle(px, py, float(x), float(y)) <= angle
-            near[np.ix_(rows, cols)] |= inside
-            touched |= bool(inside.any())
-        touched |= _own_pixel(near, grid, forth, float(x), float(y))
-        n_outside += not touched
-    return near, n_outside
+            if inside.any():
+                found.append((rows[:, None] * grid.nx + cols[None, :])[inside])
+        # the pixel that a flare lies in counts, though its centre may lie further off than a small radius
+        found += [np.array([row * grid.nx + col]) for row, col in _own_pixels(grid, forth, float(x), float(y))]
+        n_outside += len(found) == before
+    places = np.unique(np.concatenate(found))
+    return places // grid.nx, places % grid.nx, n_outside
+
+
+def _painted(rows: Places, cols: Places, layer: xr.DataArray) -> Any:
+    """Return the pixels as a mask of the layer's last two dims; of a lazy layer as lazily, chunk by chunk."""
+    if layer.chunks is None:
+        mask = np.zeros(layer.shape[-2:], dtype=bool)
+        mask[rows, cols] = True
+        return mask
+
+    def block(block_info: Any = None) -> Any:
+        (top, bottom), (left, right) = block_info[None]["array-location"]
+        first, last = np.searchsorted(rows, [top, bottom])
+        there = (cols[first:last] >= left) & (cols[first:last] < right)
+        part = np.zeros((bottom - top, right - left), dtype=bool)
+        part[rows[first:last][there] - top, cols[first:last][there] - left] = True
+        return part
+
+    return dask.array.map_blocks(block, chunks=layer.chunks[-2:], dtype=bool)  # type: ignore[no-untyped-call]
 
 
 def _in_degrees(grid: Grid) -> bool:
@@ -271,15 +292,14 @@ def _span(origin: float, step: float, n: int, low: float, high: float) -> Any:
     return np.arange(max(0, int(np.floor(ends[0]))), min(n, int(np.ceil(ends[1]))))
 
 
-def _own_pixel(near: NDArray[np.bool_], grid: Grid, forth: pyproj.Transformer, lon: float, lat: float) -> bool:
-    """Mark the pixel that a flare lies in, whose centre may lie further off than a small radius."""
-    found = False
-    degrees = _in_degrees(grid)
-    places = [(lon + 360.0 * k, lat) for k in range(-2, 3)] if degrees else [forth.transform(lon, lat)]
+def _own_pixels(grid: Grid, forth: pyproj.Transformer, lon: float, lat: float) -> list[tuple[int, int]]:
+    """Return the pixel that a point lies in, none off the grid, two where the grid goes round the Earth and on."""
+    places = [(lon + 360.0 * k, lat) for k in range(-2, 3)] if _in_degrees(grid) else [forth.transform(lon, lat)]
+    found = []
     for x, y in places:
         if not (np.isfinite(x) and np.isfinite(y)):
             continue
         col, row = int(np.floor((x - grid.x0) / grid.dx)), int(np.floor((y - grid.y0) / grid.dy))
         if 0 <= col < grid.nx and 0 <= row < grid.ny:
-            near[row, col] = found = True
+            found.append((row, col))
     return found
