@@ -505,6 +505,30 @@ def test_monthly_composites_are_found_by_listing_with_the_looks_beside_them(buck
     assert len(bucket.lists) > 1  # paged
 
 
+def test_composites_are_read_over_the_network_with_unseen_pixels_missing(bucket: BucketServer) -> None:
+    assert bucket.folder is not None
+    radiance = np.array([[-999.3, 0.0, 7.0], [-1.5, -0.1, 9.0]], dtype="float32")
+    looks = np.array([[0, 0, 3], [0, 2, 8]], dtype="uint16")
+    for layer, values in (("avg_rade9", radiance), ("n_cf", looks)):
+        for month in ("202011", "202012"):
+            path = bucket.folder / f"{COMPOSITES[month]}.{layer}.tif"
+            make_raster(path, values, bounds=(30.0, -5.0, 33.0, -3.0), cog=False)
+    items = opened(bucket).search("viirs-monthly", period="2020-11/2020-12")
+    cube = econsat.load(items, ["radiance", "looks"], chunks=None)
+    assert [str(t)[:10] for t in cube.time.values] == ["2020-11-01", "2020-12-01"]
+    assert dict(cube.sizes) == {"time": 2, "latitude": 2, "longitude": 3}
+    seen = econsat.proxies.nightlights.mask(cube, looks="looks")
+    expected = np.array([[np.nan, np.nan, 7.0], [np.nan, -0.1, 9.0]], dtype="float32")
+    for step in range(2):
+        np.testing.assert_array_equal(seen.radiance[step], expected)
+    assert cube.attrs["provenance"]["hrefs"][0] == items[0].assets["radiance"].href
+
+
+def test_after_the_last_night_the_error_names_the_collection_that_goes_on(bucket: BucketServer) -> None:
+    with pytest.raises(EmptySearchError, match="viirs-nightly ends with 2020; viirs-monthly goes on"):
+        opened(bucket).search("viirs-nightly", period="2024")
+
+
 def test_one_month_lists_that_month_only(bucket: BucketServer) -> None:
     assert len(opened(bucket).search("viirs-monthly", period="2020-12-15")) == 1
     assert set(bucket.lists) == {"composites/npp_202012"}

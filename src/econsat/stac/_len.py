@@ -136,7 +136,7 @@ class LightEveryNight:
         if self._companions == "check":
             _warn_without_flags(found)
         _warn_several(found)
-        return Found(found, len(found) if whole else None)
+        return Found(found, len(found) if whole else None, hint=_hint(query))
 
     def _item(self, entry: _Entry) -> pystac.Item:
         body, orbit = entry.body, entry.orbit
@@ -333,6 +333,14 @@ def _months(period: Interval | None) -> list[str]:
             out.append(f"{year}{month:02d}")
         year, month = after.year, after.month
     return out
+
+
+def _hint(query: Query) -> str:
+    """Say where to go on when a search begins after the nights end."""
+    first = None if query.period is None else query.period[0]
+    spans = {name: last for name, (_, _, last) in _SPANS.items() if last is not None and name in query.collections}
+    ended = [f"{name} ends with {last}" for name, last in spans.items() if first is not None and first.year > last]
+    return f"{', '.join(ended)}; {_MONTHLY} goes on." if ended else ""
 
 
 def _warn_without_flags(items: list[pystac.Item]) -> None:
