@@ -36,7 +36,7 @@ LOCKDOWN = {"old-town": -0.20, "harbour": -0.28, "north": -0.06, "west-hills": -
 SEASON = 0.04
 BACKGROUND, NOISE, SPECKLE, DIMMING, SPIKES = 0.20, 0.25, 0.10, 0.35, 0.0005
 #: Mean number of cloud-free looks by calendar month.
-LOOKS = (12, 12, 11, 9, 6, 2.2, 0.9, 1.0, 2.5, 6, 9, 11)
+LOOKS = (13, 13, 13, 12, 11, 2.2, 0.9, 1.0, 2.5, 8, 11, 13)
 
 
 def districts() -> dict[str, Any]:

@@ -118,6 +118,25 @@ def test_what_cannot_be_compared_is_an_error(arguments: dict[str, object], messa
         event.change(table_of({"a": season()}), **arguments)  # type: ignore[arg-type]
 
 
+def test_months_of_few_looks_are_no_yardstick() -> None:
+    # dim and cloudy in June to September, by a share that differs from year to year
+    rng = np.random.default_rng(3)
+    cloudy = MONTHS.month.isin([6, 7, 8, 9])
+    values = season(0.01, fall=-0.2) * np.where(cloudy, rng.uniform(0.3, 1.0, len(MONTHS)), 1.0)
+    table = table_of({"a": values}).assign(n_obs=pd.array(np.where(cloudy, 1, 12), dtype="Int64"))
+    every = event.change(table, event=EVENT).loc["a"]
+    clear = event.change(table, event=EVENT, min_obs=6).loc["a"]
+    assert every["change"] == clear["change"]
+    assert every["upper"] > 0 > clear["upper"]
+    assert clear["n_usual"] < every["n_usual"]
+    with pytest.raises(ModelError, match="has no value or fewer than 20 looks"):
+        event.change(table, event=EVENT, min_obs=20)
+    with pytest.raises(ModelError, match="no row of the table says its `n_obs`"):
+        event.change(table_of({"a": values}), event=EVENT, min_obs=6)
+    with pytest.raises(ModelError, match="number of looks"):
+        event.change(table, event=EVENT, min_obs=-1)
+
+
 def test_two_rows_in_a_month_and_two_indicators_are_errors() -> None:
     table = table_of({"a": season()})
     late = table.assign(time=table["time"] + pd.Timedelta(days=3))

@@ -10,6 +10,7 @@ import pandas as pd
 from econsat import indicators
 from econsat.errors import ModelError
 from econsat.models._design import check_interval
+from econsat.proxies._layer import is_number
 
 __all__ = ["change"]
 
@@ -22,6 +23,7 @@ def change(
     *,
     event: tuple[Any, Any] | list[Any],
     until: Any = None,
+    min_obs: float | None = None,
     interval: float = 0.95,
 ) -> pd.DataFrame:
     r"""Compare the months of an event with the same months a year earlier, region by region.
@@ -46,6 +48,9 @@ def change(
         First and last month of the event, at most twelve.
     until : month, optional
         Windows without an event end before this month. Default: the first month of the event.
+    min_obs : float, optional
+        Months with fewer looks (`n_obs`) count as not seen, in the event and in the windows it is held against: an
+        event in a clear season is no more certain because other seasons are cloudy. Default: every month with a value.
     interval : float
         Level of the interval. That of the values is taken from ``table.attrs["interval"]``.
 
@@ -102,9 +107,19 @@ def change(
         column: keyed.pivot(index="month", columns="region", values=column).reindex(span).astype("float64")
         for column in ("value", "lower", "upper")
     }
+    said = ""
+    if min_obs is not None:
+        if not is_number(min_obs) or min_obs < 0:
+            raise ModelError(f"`min_obs` is a number of looks from 0 up; got {min_obs!r}.")
+        if keyed["n_obs"].isna().all():
+            raise ModelError("`min_obs` is given, but no row of the table says its `n_obs`; measure with `looks`.")
+        keyed["n_obs"] = keyed["n_obs"].astype("Float64").astype("float64")
+        looks = keyed.pivot(index="month", columns="region", values="n_obs").reindex(span)
+        wide = {column: frame.where(looks >= min_obs) for column, frame in wide.items()}
+        said = f" or fewer than {min_obs:g} looks"
     level = float(table.attrs.get("interval", 0.95))
     rows = {
-        region: _one({name: frame[region] for name, frame in wide.items()}, first, k, stop, interval, level)
+        region: _one({name: frame[region] for name, frame in wide.items()}, first, k, stop, interval, level, said)
         for region in wide["value"].columns
     }
     out = pd.DataFrame.from_dict(rows, orient="index").rename_axis("region")
@@ -120,7 +135,7 @@ def change(
         "before": before,
         "interval": interval,
         "spec": f"mean of {names[0]} in {first} to {last} against {before[0]} to {before[1]}; spread of such changes "
-        f"in windows that end before {stop}",
+        f"in windows that end before {stop}" + (f"; months of at least {min_obs:g} looks" if said else ""),
     }
     return out
 
@@ -139,7 +154,13 @@ def _month(value: Any, name: str) -> pd.Period:
 
 
 def _one(
-    series: dict[str, pd.Series], first: pd.Period, k: int, stop: pd.Period, interval: float, level: float
+    series: dict[str, pd.Series],
+    first: pd.Period,
+    k: int,
+    stop: pd.Period,
+    interval: float,
+    level: float,
+    said: str,
 ) -> dict[str, Any]:
     """Return the row of one region."""
     from scipy.stats import norm, t as student
@@ -154,7 +175,7 @@ def _one(
     halves = {side: (float(w.reindex(year).iloc[0]), float(w.reindex(year).iloc[-1])) for side, w in half.items()}
     for value, when in ((now, f"{first} to {end}"), (then, f"{first - 12} to {end - 12}")):
         if not np.isfinite(value):
-            return blank | {"reason": f"a month of {when} has no value"}
+            return blank | {"reason": f"a month of {when} has no value{said}"}
         if value <= 0:
             return blank | {"reason": f"the mean of {when} is not above 0"}
     d = float(np.log(now / then))
