@@ -24,13 +24,24 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["Pixels", "bootstrap", "check_draws", "noise_of_step", "pixels_of", "seeds_of"]
+__all__ = [
+    "WHOLE",
+    "Pixels",
+    "bootstrap",
+    "check_draws",
+    "lights_of",
+    "noise_of_step",
+    "number_at",
+    "pixels_of",
+    "seeds_of",
+    "widening_of",
+]
 
 # Pixels read at once, and pixels of a region that unseen ones are drawn from.
 _AT_ONCE = 2_000_000
 _SIDE = 256
-# As in `_measure`: a region whose valid share falls short of 1 by less than this is wholly seen.
-_WHOLE = 1e-6
+#: As in `_measure`: a region whose valid share falls short of 1 by less than this is wholly seen.
+WHOLE = 1e-6
 # With fewer degrees of freedom Student's t has no variance, and an interval says nothing.
 _LEAST_FREEDOM = 2.0
 
@@ -110,7 +121,7 @@ def bootstrap(
     for place in np.ndindex(layer.shape[:-2]):
         here = dict(zip(lead, place, strict=True))
         step, found = layer.isel(here), noise.isel({k: v for k, v in here.items() if k in noise.dims})
-        at, by = (_number(value, here) for value in (level, error))
+        at, by = (number_at(value, here) for value in (level, error))
         residuals = noise_of_step(step, found, block=block, seed=seed)
         sides.append(residuals(1.0).block)
         for index in range(len(held)):
@@ -122,8 +133,8 @@ def bootstrap(
             levels = at + (by / z) * rng.standard_normal(n_boot)
             chance = rng.standard_normal(n_boot)
             seen, redrawn = np.zeros(n_boot), np.zeros((n_boot, 2))
-            part = row["coverage"] < 1 - _WHOLE
-            lights = _lights(step, held, index, rule, at, block) if part else None
+            part = row["coverage"] < 1 - WHOLE
+            lights = lights_of(step, held, index, rule, at, block) if part else None
             if lights is not None:
                 drawn_sides.append(lights.block)
             area = np.zeros(2)
@@ -143,7 +154,7 @@ def bootstrap(
             if part:
                 missed = redrawn[:, 1] - redrawn[:, 0] * (area[1] / area[0])
                 if lights is not None:
-                    missed *= lights.scale * _widening(row["pieces"], lights.pool, interval)
+                    missed *= lights.scale * widening_of(row["pieces"], lights.pool, interval)
                 whole = seen + _unseen(row, seen, missed, area, chance, z)
             ends = np.array([0.5 - interval / 2, 0.5 + interval / 2])
             # the plotting position k / (n + 1) keeps the level for any number of draws
@@ -169,12 +180,12 @@ def _unseen(row: dict[str, float], seen: Floats, error: Floats, area: Floats, ch
     odds = (1 - row["coverage"]) / row["coverage"]
     total = odds * area[0]
     off = max(1.0 - area[1] / total, 0.0) if total > 0 else 0.0
-    if off > _WHOLE:
+    if off > WHOLE:
         error = error + off * (row["unseen_half"] / z) * chance
     return np.asarray(np.maximum(odds * seen + error, min(0.0, row["unseen"])))
 
 
-def _widening(pieces: float, lights: Floats, interval: float) -> float:
+def widening_of(pieces: float, lights: Floats, interval: float) -> float:
     """Return how much wider Student's t is than the normal distribution for the pieces of light that were seen.
 
     The variance of few pieces is uncertain, the more so if a few hold most of the light: with m pieces of kurtosis k it
@@ -190,7 +201,8 @@ def _widening(pieces: float, lights: Floats, interval: float) -> float:
     return float(student.ppf(0.5 + interval / 2, freedom) / norm.ppf(0.5 + interval / 2))
 
 
-def _number(value: Any, here: dict[Any, int]) -> float:
+def number_at(value: Any, here: dict[Any, int]) -> float:
+    """Return a number, or an array's value at a step; 0 where there is none."""
     if isinstance(value, xr.DataArray):
         value = value.isel({k: v for k, v in here.items() if k in value.dims})
     number = float(value)
@@ -278,7 +290,7 @@ def _sides(cols: NDArray[np.int64]) -> list[NDArray[np.bool_]]:
     return [np.ones(cols.size, dtype=np.bool_)]
 
 
-def _lights(
+def lights_of(
     step: xr.DataArray, held: Weights, index: int, rule: Rule, level: float, block: int | None
 ) -> Blocks | None:
     """Return the seen pixels of a region, by the rule, as tiles to draw from; None if there are none."""

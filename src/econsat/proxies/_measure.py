@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["RADII", "Rule", "brightness_above", "lit_above", "mean_looks", "measure", "plain", "weights_of"]
+__all__ = ["RADII", "Rule", "brightness_above", "lit_above", "mean_looks", "measure", "on_grid", "plain", "weights_of"]
 
 # A region whose valid share falls short of 1 by less than this is wholly seen; rounding leaves about 1e-9.
 _WHOLE = 1e-6
@@ -129,7 +129,7 @@ def measure(
         "low": rule.value(layer, level - error),
         "high": rule.value(layer, level + error),
     }
-    cube = xr.Dataset({name: _on_grid(array, layer) for name, array in values.items()})
+    cube = xr.Dataset({name: on_grid(array, layer) for name, array in values.items()})
     sums = aggregate(cube[["value"]], held, stats=("integral", "coverage", "count", "std", "area"))
     moved = aggregate(cube[["low", "high"]], held, stats=("integral",))
     variance = xr.apply_ufunc(
@@ -145,7 +145,7 @@ def measure(
     squared = dataclasses.replace(held, part_share=held.part_share**2)
     area = xr.DataArray(held.row_area_km2, dims=y_dim)
     spread = aggregate(
-        _on_grid((variance * area).rename("variance"), layer),
+        on_grid((variance * area).rename("variance"), layer),
         squared,
         stats=("integral",),
     )
@@ -188,7 +188,7 @@ def measure(
     return out
 
 
-def _on_grid(array: xr.DataArray, layer: xr.DataArray) -> xr.DataArray:
+def on_grid(array: xr.DataArray, layer: xr.DataArray) -> xr.DataArray:
     """Return the array on the layer's grid, without coordinates that do not belong to a dimension."""
     mapping = layer.rio.grid_mapping
     array = array.transpose(*layer.dims)
@@ -261,5 +261,5 @@ def mean_looks(
     seen = looks.assign_coords({dim: layer.coords[dim] for dim in looks.dims if dim in layer.coords}).where(
         layer.notnull()
     )
-    stats = aggregate(_on_grid(seen.rename("looks"), layer), held, stats=("mean",)).compute()
+    stats = aggregate(on_grid(seen.rename("looks"), layer), held, stats=("mean",)).compute()
     return (stats["mean"] + 1e-9) // 1

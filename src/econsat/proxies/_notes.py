@@ -71,13 +71,14 @@ def notes_of(
 def _floored(what: str, *, floor: Any, at: float, units: str) -> list[str]:
     """Return what a product's own floor does to a sum or a lit area."""
     zero = f"The product sets values below {at:g} {units} to 0"
-    lowest = None if floor is None else float(np.nanmin(np.asarray(floor, dtype=float)))
+    levels = np.asarray(np.nan if floor is None else floor, dtype=float)
+    lowest = float(levels[np.isfinite(levels)].min()) if np.isfinite(levels).any() else None
     if what == "lit area" and lowest is not None and lowest <= 0.0:
         return [f"{zero}, and the threshold of {lowest:.4g} is not above 0: every pixel counts as lit."]
     if what == "lit area" and lowest is not None and lowest <= at:
         return [
-            f"{zero}: a threshold of {lowest:.4g} gives the same lit area as one of {at:g}, so within that the interval "
-            "shows no effect of it, and growth of the lit area is partly the crossing of that floor."
+            f"{zero}: a threshold of {lowest:.4g} gives the same lit area as one of {at:g}, so the interval shows no "
+            "effect of a lower one, and growth of the lit area is partly the crossing of that floor."
         ]
     if lowest is not None and lowest > at:
         return []

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["Blocks", "drawn_sums", "lights_to_draw", "noise_sums", "noise_to_draw", "noise_values"]
+__all__ = ["Blocks", "drawn_sums", "lights_to_draw", "lights_values", "noise_sums", "noise_to_draw", "noise_values"]
 
 # A correlation below this, or below three standard errors of one, counts as none.
 _UNCORRELATED = 0.05
@@ -47,6 +47,8 @@ class Blocks:
         Flat indices into `tiles` of the corners that blocks are drawn from, of lights.
     pool : ndarray of float
         The pixels that are there, for places that no block fills.
+    clumping : float
+        Sum of the products of the correlations of lights and of gaps: seen pixels that are worth one piece of light.
     """
 
     tiles: Floats
@@ -54,6 +56,7 @@ class Blocks:
     scale: float = 1.0
     starts: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     pool: Floats = field(default_factory=lambda: np.empty(0))
+    clumping: float = 1.0
 
 
 def noise_to_draw(
@@ -104,7 +107,10 @@ def lights_to_draw(tiles: list[Floats], gaps: list[Floats], *, block: int | None
         scale = _seams(correlation, reach, block, whole.shape[1:])
     share = np.stack([uniform_filter(tile.astype(np.float64), block, mode="wrap") for tile in seen])
     share = np.roll(share, (-(block // 2), -(block // 2)), axis=(1, 2))
-    return Blocks(whole, block, scale, np.flatnonzero(share >= 0.5 * share.max()).astype(np.int64), pool)
+    starts = np.flatnonzero(share >= 0.5 * share.max()).astype(np.int64)
+    middle = RADII[-1]
+    near = correlation[middle - reach : middle + reach + 1, middle - reach : middle + reach + 1]
+    return Blocks(whole, block, scale, starts, pool, max(float(near.sum()), 1.0))
 
 
 def _reach(correlation: Floats, n: int) -> int:
@@ -214,6 +220,33 @@ def _noise_sums(
 
 
 @compiled
+def _lights_at(
+    rows: Any, cols: Any, tiles: Any, block: Any, starts: Any, pool: Any, tries: Any, key: Any, out: Any
+) -> Any:
+    """Fill `out` with the lights of one draw; where a block has a gap, another block's light is taken."""
+    _, ny, nx = tiles.shape
+    side = np.int64(block)
+    shift_y, shift_x = np.int64(key % np.uint64(side)), np.int64((key >> _S32) % np.uint64(side))
+    for i in range(rows.size):
+        y, x = np.int64(rows[i]) + shift_y, np.int64(cols[i]) + shift_x
+        block_y, block_x = y // side, x // side
+        down, right = y - block_y * side, x - block_x * side
+        draw = _mixed(key ^ _mixed((np.uint64(block_y) << _S32) | np.uint64(block_x)))
+        light = np.nan
+        for _ in range(tries):
+            start = starts[np.int64(draw % np.uint64(starts.size))]
+            tile, place = start // (ny * nx), start % (ny * nx)
+            light = tiles[tile, (place // nx + down) % ny, (place % nx + right) % nx]
+            if not np.isnan(light):
+                break
+            draw = _mixed(draw)
+        if np.isnan(light):
+            alone = _mixed(draw ^ _mixed((np.uint64(rows[i]) << _S32) | np.uint64(cols[i])))
+            light = pool[np.int64(alone % np.uint64(pool.size))]
+        out[i] = light
+
+
+@compiled
 def _drawn_sums(
     rows: Any,
     cols: Any,
@@ -227,32 +260,15 @@ def _drawn_sums(
     keys: Any,
     out: Any,
 ) -> Any:
-    _, ny, nx = tiles.shape
-    side = np.int64(block)
+    lights = np.empty(rows.size)
     for b in range(keys.size):
-        key = keys[b]
-        shift_y, shift_x = np.int64(key % np.uint64(side)), np.int64((key >> _S32) % np.uint64(side))
+        _lights_at(rows, cols, tiles, block, starts, pool, tries, keys[b], lights)
         over_seen, over_unseen = 0.0, 0.0
         for i in range(rows.size):
-            y, x = np.int64(rows[i]) + shift_y, np.int64(cols[i]) + shift_x
-            block_y, block_x = y // side, x // side
-            down, right = y - block_y * side, x - block_x * side
-            draw = _mixed(key ^ _mixed((np.uint64(block_y) << _S32) | np.uint64(block_x)))
-            light = np.nan
-            for _ in range(tries):
-                start = starts[np.int64(draw % np.uint64(starts.size))]
-                tile, place = start // (ny * nx), start % (ny * nx)
-                light = tiles[tile, (place // nx + down) % ny, (place % nx + right) % nx]
-                if not np.isnan(light):
-                    break
-                draw = _mixed(draw)
-            if np.isnan(light):
-                alone = _mixed(draw ^ _mixed((np.uint64(rows[i]) << _S32) | np.uint64(cols[i])))
-                light = pool[np.int64(alone % np.uint64(pool.size))]
             if seen[i]:
-                over_seen += weight[i] * light
+                over_seen += weight[i] * lights[i]
             else:
-                over_unseen += weight[i] * light
+                over_unseen += weight[i] * lights[i]
         out[b, 0] += over_seen
         out[b, 1] += over_unseen
 
@@ -263,6 +279,15 @@ def noise_values(
     """Return one draw of the noise at pixels."""
     out = np.empty(rows.size)
     _noise_at(rows, cols, noise.tiles, noise.block, noise.scale, key, out)
+    return out
+
+
+def lights_values(
+    rows: NDArray[np.int64], cols: NDArray[np.int64], *, lights: Blocks, key: np.uint64
+) -> NDArray[np.float64]:
+    """Return one draw of the lights at pixels."""
+    out = np.empty(rows.size)
+    _lights_at(rows, cols, lights.tiles, lights.block, lights.starts, lights.pool, _TRIES, key, out)
     return out
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from econsat.zonal import Weights
 
-__all__ = ["THRESHOLD_ERROR", "lit_area", "sum_of_lights"]
+__all__ = ["THRESHOLD_ERROR", "level_of", "lit_area", "noise_of", "sum_of_lights"]
 
 #: Half-width of a threshold's own interval, as a share of the threshold, where the caller states none. A convention of
 #: econsat, not an estimate: it shows how much a figure hangs on the threshold.
@@ -133,9 +133,9 @@ def sum_of_lights(
         )
     layer = pick(cube, variable)
     units = units_of(layer)
-    found = _noise(layer, noise)
+    found = noise_of(layer, noise)
     rule = _measure.plain if floor is None or how == "subtract" else _measure.brightness_above
-    level, error = _level(layer, floor, floor_error, found, interval)
+    level, error = level_of(layer, floor, floor_error, found, interval)
     stats, drawn = _stats(
         layer, _measure.weights_of(layer, regions_or_weights), rule, method=method, n_boot=n_boot, block=block,
         seed=seed, level=level, error=error, noise=found, interval=interval, scale_missing=scale_missing,
@@ -234,8 +234,8 @@ def lit_area(
         raise ParameterError(f"`threshold` must be a finite number in the cube's units; got {threshold!r}.")
     layer = pick(cube, variable)
     units = units_of(layer)
-    found = _noise(layer, noise)
-    level, error = _level(layer, threshold, threshold_error, found, interval)
+    found = noise_of(layer, noise)
+    level, error = level_of(layer, threshold, threshold_error, found, interval)
     stats, drawn = _stats(
         layer, _measure.weights_of(layer, regions_or_weights), _measure.lit_above, method=method, n_boot=n_boot,
         block=block, seed=seed, level=level, error=error, noise=found, interval=interval, scale_missing=scale_missing,
@@ -281,7 +281,7 @@ def _stats(
     return stats, {"method": method, **drawn}
 
 
-def _noise(layer: xr.DataArray, noise: xr.Dataset | float | None) -> xr.Dataset:
+def noise_of(layer: xr.DataArray, noise: xr.Dataset | float | None) -> xr.Dataset:
     """Return level, sigma and inflation of the background, measured or as they were given."""
     if noise is None:
         return background(layer)
@@ -300,7 +300,9 @@ def _noise(layer: xr.DataArray, noise: xr.Dataset | float | None) -> xr.Dataset:
     )
 
 
-def _level(layer: xr.DataArray, floor: Any, error: float | None, found: xr.Dataset, interval: float) -> tuple[Any, Any]:
+def level_of(
+    layer: xr.DataArray, floor: Any, error: float | None, found: xr.Dataset, interval: float
+) -> tuple[Any, Any]:
     """Return the level of the rule and the half-width of its own interval."""
     from scipy.stats import norm
 
