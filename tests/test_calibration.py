@@ -26,7 +26,9 @@ from econsat.errors import (
 )
 from econsat.models import panel
 from econsat.proxies import nightlights as nl
+from econsat.proxies._psf import blur
 from econsat.proxies._topcoding import truncated_pareto
+from econsat.zonal.grid import EARTH_RADIUS_KM, Grid
 
 TABLE = nl.intercalibration_coefficients()
 
@@ -303,6 +305,28 @@ class TestHarmonise:
             nl.harmonise(dmsp * 4, viirs)
         with pytest.raises(ParameterError, match="`blur_km` is a standard deviation"):
             nl.harmonise(dmsp, viirs, blur_km=0)
+
+
+class TestPointSpread:
+    @pytest.mark.parametrize("lat", [1.0, 61.0, -59.0])
+    def test_it_is_as_wide_in_km_from_west_to_east_as_from_south_to_north(self, lat: float) -> None:
+        values = np.zeros((101, 201))
+        values[50, 100] = 1.0
+        cube = raster(values, lat=lat)
+        out = blur(cube, sigma_km=5.0, argument="blur_km")
+        kilometres = np.radians(1.0) * EARTH_RADIUS_KM
+        x = (out["x"] - out["x"][100]) * kilometres * np.cos(np.radians(out["y"]))
+        y = (out["y"] - out["y"][50]) * kilometres
+        for along in (x, y):
+            assert float((out * along**2).sum() / out.sum()) ** 0.5 == pytest.approx(5.0, rel=0.02)
+
+    def test_missing_pixels_and_edges_do_not_darken_their_neighbours(self) -> None:
+        rng = np.random.default_rng(0)
+        values = np.where(rng.random((30, 30)) < 0.3, np.nan, 7.0)
+        out = blur(raster(values), sigma_km=3.0, argument="blur_km")
+        np.testing.assert_array_equal(np.isnan(out), np.isnan(values))
+        assert np.nanmin(out) == pytest.approx(7.0)
+        assert np.nanmax(out) == pytest.approx(7.0)
 
 
 def table(values: Any, *, start: str = "2012-01-01", freq: str = "YS", region: str = "a", **columns: Any) -> Any:
@@ -717,8 +741,8 @@ class TestBlooming:
         seen[:5] = np.nan
         more = {"frequency": frequency, "sigma_km": 1.5} if method == "frequency" else {"sigma_km": 1.5}
         out = nl.correct_blooming(seen, method=method, **more)
-        area = np.cos(np.radians(seen["y"]))
-        assert float((out * area).sum()) == pytest.approx(float((seen * area).sum()), rel=1e-4)
+        area = xr.DataArray(Grid.of(seen).row_area_km2(), dims="y", coords={"y": seen["y"]})
+        assert float((out * area).sum()) == pytest.approx(float((seen * area).sum()), rel=1e-9)
         assert np.isnan(out[:5]).all()
         lazy = nl.correct_blooming(seen.chunk(x=20, y=20), method=method, **more)
         assert lazy.chunks is not None
