@@ -32,8 +32,8 @@ def test_the_bundled_catalog_lists_its_collections() -> None:
     catalog = econsat.open_catalog("bundled")
     assert catalog.name == "bundled"
     frame = catalog.collections().set_index("id")
-    assert frame.index.tolist() == ["dmsp-lights", "landsat", "population", "viirs-radiance"]
-    assert frame["items"].tolist() == [1, 2, 1, 1]
+    assert frame.index.tolist() == ["city-lights-simulated", "dmsp-lights", "landsat", "population", "viirs-radiance"]
+    assert frame["items"].tolist() == [60, 1, 2, 1, 1]
     assert frame.loc["dmsp-lights", "bbox"] == (-180.0, -90.0, 180.0, 90.0)
     assert frame.loc["landsat", "start"] == pd.Timestamp("1999-04-18", tz="UTC")
     assert frame["licence"].notna().all()
@@ -41,12 +41,14 @@ def test_the_bundled_catalog_lists_its_collections() -> None:
 
 def test_all_bundled_items_are_found_with_hrefs_that_exist() -> None:
     items = econsat.open_catalog().search()
-    assert ids(items) == ["bdi-ghspop", "night-dmsp", "olinda-l7", "bdi-viirs", "foz-l8"]
+    real = [item.id for item in items if not item.properties["econsat:synthetic"]]
+    assert real == ["bdi-ghspop", "night-dmsp", "olinda-l7", "bdi-viirs", "foz-l8"]
+    assert sum(item.collection_id == "city-lights-simulated" for item in items) == 60
     for item in items:
         for asset in item.assets.values():
             assert Path(asset.href).is_absolute()
             assert Path(asset.href).is_file()
-    assert items.extra_fields == {"econsat:catalog": "bundled", "econsat:matched": 5, "econsat:returned": 5}
+    assert items.extra_fields == {"econsat:catalog": "bundled", "econsat:matched": 65, "econsat:returned": 65}
 
 
 def test_what_comes_later_is_named_and_refused() -> None:

@@ -157,6 +157,7 @@ def test_the_bundled_catalog_is_listed_with_its_items() -> None:
     collections, items = done.stdout.split("\n\n")
     assert [line.split()[0] for line in collections.splitlines()] == [
         "collection",
+        "city-lights-simulated",
         "dmsp-lights",
         "landsat",
         "population",
