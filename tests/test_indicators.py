@@ -355,3 +355,164 @@ class TestMerge:
             indicators.merge(table(), self.gdp.rename(columns={"region": "iso3"}))
         with pytest.raises(IndicatorError, match=r"no columns \['gnp'\]"):
             indicators.merge(table(), self.gdp, columns=["gnp"])
+
+
+def monthly(values: Any, *, region: str = "a", half: float | None = None, **columns: Any) -> pd.DataFrame:
+    """Return a table of one region by month."""
+    values = np.asarray(values, dtype=float)
+    return indicators.make(
+        {
+            "region": region,
+            "time": pd.date_range("2017-01-01", periods=len(values), freq="MS"),
+            "value": values,
+            "lower": values - half if half is not None else np.nan,
+            "upper": values + half if half is not None else np.nan,
+            "reason": np.where(np.isnan(values), "coverage 0.10 below 0.5", None),
+            **columns,
+        },
+        indicator="lights",
+        unit="nW cm-2 sr-1 km2",
+        freq="MS",
+        provenance={"items": ["i"], "steps": [{"step": "sum_of_lights"}]},
+    )
+
+
+class TestRelative:
+    def test_ratio_to_the_mean_of_each_regions_own_baseline(self) -> None:
+        both = indicators.concat([monthly([4.0, 6.0, 5.0, 2.5]), monthly([40.0, 60.0, 50.0, 100.0], region="b")])
+        out = indicators.relative(both, baseline="2017-01/2017-03")
+        assert out["value"].tolist() == pytest.approx([0.8, 1.2, 1.0, 0.5, 0.8, 1.2, 1.0, 2.0])
+        assert out["unit"].unique().tolist() == ["1"]
+        assert out["indicator"].unique().tolist() == ["lights_relative"]
+        assert out.groupby("region")["baseline"].first().tolist() == [5.0, 50.0]
+        assert out["lower"].isna().all()
+        indicators.validate(out)
+
+    def test_periods_in_any_form(self) -> None:
+        table = monthly(np.arange(1.0, 25.0))
+        wanted = indicators.relative(table, baseline="2017")["baseline"].iloc[0]
+        assert wanted == pytest.approx(6.5)
+        for baseline in (slice("2017-01", "2017-12"), "2017-01-01/2017-12-31", "2017/2017", slice("2017", "2017")):
+            assert indicators.relative(table, baseline=baseline)["baseline"].iloc[0] == wanted
+        exact = slice(pd.Timestamp("2017-01-01"), pd.Timestamp("2017-02-01"))
+        assert indicators.relative(table, baseline=exact, min_count=2)["baseline"].iloc[0] == 1.5
+
+    def test_missing_values_stay_missing_with_their_reason_and_do_not_count(self) -> None:
+        out = indicators.relative(monthly([4.0, np.nan, 6.0, 5.0, np.nan]), baseline="2017-01/2017-04")
+        assert out["baseline_n"].tolist() == [3] * 5
+        assert out["baseline"].iloc[0] == 5.0
+        assert out["reason"].tolist()[1::3] == ["coverage 0.10 below 0.5"] * 2
+        assert out["value"].isna().tolist() == [False, True, False, False, True]
+
+    def test_too_few_values_in_the_baseline_are_said(self) -> None:
+        both = indicators.concat([monthly([4.0, np.nan, np.nan, 5.0]), monthly([4.0, 5.0, 6.0, 5.0], region="b")])
+        out = indicators.relative(both, baseline="2017-01/2017-03").set_index("region")
+        assert out.loc["a", "value"].isna().all()
+        assert out.loc["a", "reason"].iloc[0] == (
+            "baseline 2017-01-01 to 2017-03-31 has 1 valid value(s), fewer than 3"
+        )
+        assert out.loc["a", "reason"].iloc[1] == "coverage 0.10 below 0.5"
+        assert out.loc["b", "value"].notna().all()
+        assert "2 value(s) are missing because their baseline is." in out.attrs["notes"]
+        assert out.attrs["provenance"]["steps"][-1]["n_missing"] == 2
+        alone = indicators.relative(both, baseline="2017-01/2017-03", min_count=1)
+        assert alone["value"].iloc[3] == 1.25
+
+    @pytest.mark.parametrize("level", [0.0, -5.0])
+    def test_a_baseline_that_is_not_above_zero_has_no_ratio(self, level: float) -> None:
+        out = indicators.relative(monthly([level, level, level, 5.0]), baseline="2017-01/2017-03")
+        assert out["value"].isna().all()
+        assert out["reason"].unique().tolist() == ["the mean of the baseline 2017-01-01 to 2017-03-31 is not above 0"]
+
+    def test_the_interval_holds_the_baselines_error(self) -> None:
+        """Against draws of independent normal errors, for a row outside the baseline and one of its own."""
+        values, half = np.array([90.0, 110.0, 100.0, 40.0]), 8.0
+        out = indicators.relative(monthly(values, half=half), baseline="2017-01/2017-03")
+        draws = values + half / 1.959964 * np.random.default_rng(0).normal(size=(200_000, 4))
+        ratios = draws / draws[:, :3].mean(axis=1, keepdims=True)
+        for k in (0, 3):
+            low, high = np.quantile(ratios[:, k], [0.025, 0.975])
+            assert out["lower"].iloc[k] == pytest.approx(low, abs=0.004)
+            assert out["upper"].iloc[k] == pytest.approx(high, abs=0.004)
+        sure = indicators.relative(monthly(values, half=0.0), baseline="2017-01/2017-03")
+        assert (sure["lower"] == sure["value"]).all()
+
+    def test_the_variation_of_the_baseline_is_that_of_a_mean(self) -> None:
+        values = np.array([90.0, 110.0, 100.0, 96.0, 104.0, 40.0])
+        out = indicators.relative(monthly(values, half=0.0), baseline="2017-01/2017-05", error="variation").iloc[-1]
+        mean, half = values[:5].mean(), 2.776445 * values[:5].std(ddof=1) / np.sqrt(5)
+        assert out["upper"] - out["value"] == pytest.approx(out["value"] * half / mean, rel=1e-6)
+
+    def test_a_baseline_known_too_badly_leaves_no_interval(self) -> None:
+        out = indicators.relative(monthly([1.0, 1.2, 0.9, 0.5], half=3.0), baseline="2017-01/2017-03")
+        assert out["value"].notna().all()
+        assert out["lower"].isna().all()
+        assert "4 value(s) have no interval" in out.attrs["notes"][-1]
+
+    def test_one_value_without_an_interval_leaves_the_mean_without_one(self) -> None:
+        table = monthly([90.0, 110.0, 100.0, 40.0], half=8.0)
+        table.loc[1, ["lower", "upper"]] = np.nan
+        assert indicators.relative(table, baseline="2017-01/2017-03")["lower"].isna().all()
+
+    @pytest.mark.parametrize(
+        ("baseline", "event", "freq", "refused"),
+        [
+            ("2017-01/2017-03", "2017-04-20", "MS", False),
+            ("2017-01/2017-04", "2017-04-20", "MS", True),
+            ("2017-01-01/2017-04-10", "2017-04-20", "MS", True),  # the row of April reaches to its end
+            ("2017-01-01/2017-04-10", "2017-04-20", None, False),
+            ("2017-01/2017-03", "2017-03", "MS", True),
+            ("2017", "2019-05-01", "MS", False),
+            ("2017", "2017-11-30", "MS", True),  # no row reaches so far, but the period does
+            ("2017-04/2017-06", "2017-01-10/2017-02-10", "MS", False),
+            ("2017-04/2017-06", "2017-01-10/2017-05-01", "MS", True),
+        ],
+    )
+    def test_the_event_is_not_part_of_what_is_normal(self, baseline: str, event: str, freq: Any, refused: bool) -> None:
+        table = monthly([5.0, 6.0, 7.0, 6.0, 5.0, 6.0])
+        table.attrs["freq"] = freq
+        if refused:
+            with pytest.raises(IndicatorError, match="the event would be part of what is normal"):
+                indicators.relative(table, baseline=baseline, event=event)
+        else:
+            assert indicators.relative(table, baseline=baseline, event=event)["value"].notna().all()
+
+    def test_what_is_known_of_the_table_travels_on(self) -> None:
+        table = monthly([5.0, 6.0, 7.0, 6.0], coverage=0.9, n_obs=4)
+        table.attrs |= {"floored_at": 0.5, "notes": ["said before"]}
+        out = indicators.relative(table, baseline="2017-01/2017-03", name="share_of_normal")
+        assert out.attrs["floored_at"] == 0.5
+        assert out.attrs["freq"] == "MS"
+        assert out.attrs["notes"][0] == "said before"
+        assert "3 months of the year" in out.attrs["notes"][2]
+        assert [s["step"] for s in out.attrs["provenance"]["steps"]] == ["sum_of_lights", "relative"]
+        assert out.attrs["provenance"]["steps"][1]["baseline"][0] == "2017-01-01T00:00:00"
+        assert [s["step"] for s in table.attrs["provenance"]["steps"]] == ["sum_of_lights"]
+        assert (out["n_obs"].tolist(), out["coverage"].tolist()) == ([4] * 4, [0.9] * 4)
+        assert out["indicator"].unique().tolist() == ["share_of_normal"]
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"baseline": "2016"}, "holds no row; the table runs from 2017-01-01 to 2017-04-01"),
+            ({"baseline": "early 2017"}, "cannot be read"),
+            ({"baseline": "2017-03/2017-01"}, "must end after it starts"),
+            ({"baseline": "2017-01/2017-02/2017-03"}, "is a period such as"),
+            ({"baseline": slice(None, "2017-02")}, "needs a start and an end"),
+            ({"baseline": "2017", "min_count": 0}, "`min_count` is a number"),
+            ({"baseline": "2017", "error": "none"}, "`error` must be"),
+            ({"baseline": "2017", "error": "variation", "min_count": 1}, "needs two values"),
+            ({"baseline": "2017", "event": "soon"}, "`event` is a period"),
+        ],
+    )
+    def test_refusals(self, options: dict[str, Any], message: str) -> None:
+        with pytest.raises(IndicatorError, match=message):
+            indicators.relative(monthly([5.0, 6.0, 7.0, 6.0]), **options)
+
+    def test_rows_without_a_time_and_names_for_two_are_refused(self) -> None:
+        table = indicators.make({"region": ["a"], "value": [1.0]}, indicator="l", unit="1")
+        with pytest.raises(IndicatorError, match=r"1 row\(s\) have no time"):
+            indicators.relative(table, baseline="2017")
+        one, two = monthly([5.0] * 4), monthly([5.0] * 4).assign(indicator="other")
+        with pytest.raises(IndicatorError, match="`name` is for a table of one indicator"):
+            indicators.relative(indicators.concat([one, two]), baseline="2017", name="share")

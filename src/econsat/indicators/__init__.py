@@ -23,6 +23,7 @@ the right.
 
 from __future__ import annotations
 
+from econsat.indicators.baseline import relative
 from econsat.indicators.build import from_zonal, make, mask_low_coverage
 from econsat.indicators.combine import concat, merge, sources, to_wide
 from econsat.indicators.schema import ATTRS, COLUMNS, KEYS, validate
@@ -36,6 +37,7 @@ __all__ = [
     "make",
     "mask_low_coverage",
     "merge",
+    "relative",
     "sources",
     "to_wide",
     "validate",
