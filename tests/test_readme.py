@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from econsat.errors import UndatedWarning
+import econsat
+from econsat.errors import CoverageWarning, SyntheticDataWarning, UndatedWarning
+from econsat.stac import earthdata
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -18,12 +20,18 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 def test_the_library_example_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"(?s)```python\n(.*?)```", README)
-    assert len(blocks) == 1
+    assert len(blocks) == 3
     names: dict[str, object] = {}
     with pytest.warns(UndatedWarning):
         exec(compile(blocks[0], "README.md", "exec"), names)
     assert (tmp_path / "burundi.html").stat().st_size > 100_000
     assert names["lights"]["value"].notna().all()
+    with pytest.warns((SyntheticDataWarning, CoverageWarning)):
+        exec(compile(blocks[1], "README.md", "exec"), names)
+    assert names["lockdown"]["upper"]["harbour"] < 0
+    # the third needs a network; what it names must be there
+    for module, name in re.findall(r"\b(econsat|earthdata)\.(\w+)", blocks[2].split("\n\n", 1)[1]):
+        assert hasattr(econsat if module == "econsat" else earthdata, name)
 
 
 def test_both_commands_stand_on_one_line_each():
