@@ -17,7 +17,7 @@ from scipy.ndimage import gaussian_filter
 
 from econsat import indicators, zonal
 from econsat._resources import data_dir
-from econsat.errors import CoverageWarning, IndicatorError, ParameterError
+from econsat.errors import CoverageWarning, DroppedRowsWarning, IndicatorError, ParameterError
 from econsat.models import panel
 from econsat.proxies import nightlights
 
@@ -732,3 +732,99 @@ class TestBundledScenes:
         assert lights["value"].sum() < 0.4 * whole["value"].sum()
         assert lights.set_index("region")["value"].idxmax() == "Bujumbura Mairie"
         assert ((lights["lower"] <= lights["value"]) & (lights["value"] <= lights["upper"])).all()
+
+
+@pytest.mark.parametrize("method", ["formula", "bootstrap"])
+class TestBadInput:
+    """Regions and values that a careless sum would get wrong, by either method of the interval."""
+
+    rng = np.random.default_rng(8)
+
+    @staticmethod
+    def world(values: Any, *, west: float = -180.0) -> Any:
+        """Return a global grid of 2-degree pixels."""
+        cube = xr.DataArray(
+            np.asarray(values, dtype=float), dims=("latitude", "longitude"),
+            coords={"latitude": 89.0 - 2.0 * np.arange(90), "longitude": west + 1.0 + 2.0 * np.arange(180)},
+            attrs={"units": UNITS},
+        )  # fmt: skip
+        return cube.rio.write_crs(4326)
+
+    def sums(self, cube: Any, regions: Any, **options: Any) -> pd.DataFrame:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", CoverageWarning)
+            return nightlights.sum_of_lights(cube, regions, **options).set_index("region")
+
+    def test_regions_wholly_in_the_sea_are_missing(self, method: Any) -> None:
+        values = 0.2 + 0.05 * self.rng.normal(size=(40, 40))
+        values[:, 20:] = np.nan
+        table = self.sums(
+            raster(values), boxes(land=(1, 1, 9, 9), sea=(25, 5, 35, 15), beyond=(99, 0, 120, 9)), method=method
+        )
+        assert table["reason"].fillna("").tolist() == ["", "no valid pixel", "no valid pixel"]
+        assert table.loc[["sea", "beyond"], ["value", "lower", "upper"]].isna().all(axis=None)
+        assert table["coverage"].tolist() == [1.0, 0.0, 0.0]
+        lit = nightlights.lit_area(
+            raster(values), boxes(land=(1, 1, 9, 9), sea=(25, 5, 35, 15)), threshold=1.0, method=method
+        )
+        assert lit["value"].isna().tolist() == [False, True]
+
+    def test_a_month_without_a_pixel_is_missing_and_the_others_are_not(self, method: Any) -> None:
+        values = 0.2 + 0.05 * self.rng.normal(size=(3, 30, 30))
+        values[1] = np.nan
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", CoverageWarning)
+            table = nightlights.sum_of_lights(
+                raster(values), boxes(a=(0, 0, 30, 30)), floor="background", how="subtract", method=method
+            )
+        assert table["value"].isna().tolist() == [False, True, False]
+        assert table["reason"].iloc[1] == "no valid pixel"
+
+    def test_a_region_smaller_than_a_pixel_takes_its_share(self, method: Any) -> None:
+        values = self.rng.uniform(1.0, 5.0, (10, 10))
+        row = self.sums(raster(values), boxes(a=(3.2, 3.2, 3.3, 3.4)), noise=0.1, method=method).iloc[0]
+        assert row["value"] == pytest.approx(values[6, 3] * 0.02)
+        assert row["coverage"] == pytest.approx(1.0)
+        assert 0 < row["upper"] - row["lower"] < 0.02
+
+    def test_a_region_across_the_antimeridian_is_the_sum_of_its_halves(self, method: Any) -> None:
+        values = self.rng.uniform(0.0, 5.0, (90, 180))
+        fiji = shapely.MultiPolygon([shapely.box(175.5, -21, 180, -15), shapely.box(-180, -21, -177.3, -15)])
+        regions = gpd.GeoDataFrame(
+            geometry=[fiji, fiji.geoms[0], fiji.geoms[1], shapely.box(175.5, -21, 182.7, -15)],
+            index=pd.Index(["both", "east", "west", "beyond 180"], name="region"), crs=4326,
+        )  # fmt: skip
+        table = self.sums(self.world(values), regions, noise=0.1, method=method)
+        assert table.loc["both", "value"] == pytest.approx(table.loc["east", "value"] + table.loc["west", "value"])
+        assert table.loc["beyond 180", "value"] == pytest.approx(table.loc["both", "value"])
+        assert table["coverage"].tolist() == pytest.approx([1.0] * 4)
+        # on a grid from 0 to 360 the halves lie side by side
+        shifted = self.sums(self.world(np.roll(values, 90, axis=1), west=0.0), regions, noise=0.1, method=method)
+        assert shifted["value"].to_numpy() == pytest.approx(table["value"].to_numpy())
+        width, wanted = (frame.loc["both", "upper"] - frame.loc["both", "lower"] for frame in (table, shifted))
+        assert width == pytest.approx(wanted, rel=1e-6 if method == "formula" else 0.4)
+
+    def test_south_up_grids_of_the_southern_hemisphere(self, method: Any) -> None:
+        values = self.rng.uniform(0.0, 5.0, (90, 180))
+        region = gpd.GeoDataFrame(geometry=[shapely.box(20.3, -33.1, 31.9, -24.7)], index=["a"], crs=4326)
+        one = self.sums(self.world(values), region, noise=0.1, method=method)
+        two = self.sums(self.world(values).isel(latitude=slice(None, None, -1)), region, noise=0.1, method=method)
+        assert two["value"].item() == pytest.approx(one["value"].item(), rel=1e-12)
+        assert two["coverage"].item() == pytest.approx(1.0)
+
+    def test_a_negative_sum_has_no_logarithm_and_is_counted(self, method: Any) -> None:
+        rng = np.random.default_rng(9)
+        years = pd.date_range("2012-01-01", periods=4, freq="YS")
+        values = 6.0 + 0.05 * rng.normal(size=(4, 50, 40)) + rng.uniform(0, 2, (4, 1, 1))
+        values[:, 40:] = -0.05 + 0.001 * rng.normal(size=(4, 10, 40))
+        regions = boxes(**{f"r{k:02d}": (k * 1.5, 10, k * 1.5 + 1.5, 50) for k in range(25)}, dark=(0, 0, 40, 10))
+        lights = nightlights.sum_of_lights(raster(values, times=years), regions, noise=0.0, method=method)
+        dark = lights[lights["region"] == "dark"]
+        assert (dark["value"] < 0).all()
+        assert dark["reason"].isna().all()
+        frame = indicators.to_wide(lights).assign(gdp=lambda f: 1.0 + rng.uniform(size=len(f)))
+        frame["year"] = frame["time"].dt.year
+        with pytest.warns(DroppedRowsWarning, match="4"):
+            found = panel.elasticity(frame, y="gdp", x="sum_of_lights", unit="region", time="year")
+        assert found.attrs["dropped"]["non_positive"] == 4
+        assert found.attrs["n"] == 100
