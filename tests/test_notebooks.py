@@ -163,3 +163,86 @@ def test_a_country_without_state_gdp_is_told_which_have_it(tmp_path):
 def test_start_here_runs(tmp_path):
     text = text_of(reports.run("start-here", {"floor": 1.0}, out=tmp_path / "start.html"))
     assert "Bujumbura Mairie" in text
+
+
+def section(text: str, start: str, end: str) -> str:
+    """Return what stands between the second mentions of two headings: the first are those in the table of contents."""
+    first = text.index(start, text.index(start) + 1)
+    return text[first : text.index(end, first)]
+
+
+@pytest.mark.notebook
+def test_the_simulated_citys_lockdown_is_found_and_marked(tmp_path):
+    from econsat import datasets
+
+    text = text_of(reports.run("lights-over-time", {"source": "simulated"}, out=tmp_path / "city.html"))
+    assert "Simulated city. These lights were drawn by a random generator" in text
+    truth = datasets.simulated_city_truth().assign(month=lambda t: t["time"].dt.strftime("%Y-%m"))
+    sums = truth.pivot(index="month", columns="region", values="value")
+    put_in = sums.loc[["2020-04", "2020-05"]].mean() / sums.loc[["2019-04", "2019-05"]].mean() - 1
+    names = datasets.simulated_city()["name"]
+    percent = r"([+-][\d.]+)%"
+    event = section(text, "The event", "How sure is it?")
+    for region, change in put_in.items():
+        row = re.search(
+            rf"{names[region]} {percent} {percent} {percent} {percent} {percent} {percent} (True|False)", event
+        )
+        assert row, (region, event[:800])
+        value, lower, upper, *_, stated = (float(number) for number in row.groups()[:-1])
+        assert stated == pytest.approx(100 * change, abs=0.06)
+        assert lower < 100 * change < upper
+        assert abs(value - 100 * change) < 3
+        assert row.groups()[-1] == "True"
+
+
+@pytest.mark.notebook
+def test_mumbais_figures_are_those_of_a_plain_look_at_the_files(samples, tmp_path):
+    import xarray as xr
+
+    from econsat import datasets
+
+    files = datasets.fetch("mumbai-viirs")
+    light, looks = (xr.open_dataset(files[f"mumbai_{name}.nc"])["unnamed"] for name in ("radiance", "clouds"))
+    year = {dim: "2018" for dim in light.dims if "time" in str(dim).lower()}
+    (time,) = year
+    light, looks = light.sel(year), looks.sel(year)
+    seen = light.where(looks > 0)
+    plain = float(light.mean(time).sum())
+    masked = float(seen.mean(time).sum())
+    weighted = float(((seen * looks).sum(time) / looks.where(looks > 0).sum(time)).sum())
+    text = text_of(reports.run("lights-over-time", {"source": "mumbai"}, out=tmp_path / "mumbai.html"))
+    for figure in (plain, masked, weighted):
+        assert f"{figure:,.0f}" in text
+    assert "130 monthly composites of Mumbai" in text
+    assert "months that came twice 1" in text
+    assert "Simulated city. These lights" not in text
+    found = re.search(r"Mumbai (-[\d.]+)% \((-[\d.]+)% to ([+-][\d.]+)%; usual", text)
+    assert found
+    assert -20 < float(found[1]) < -10
+    assert float(found[3]) < 0
+
+
+@pytest.mark.notebook
+def test_growth_on_real_lights_states_the_published_and_the_own_figures(samples, tmp_path):
+    text = text_of(reports.run("lights-and-growth", {"source": "sample"}, out=tmp_path / "growth.html"))
+    text = text.replace("\N{MINUS SIGN}", "-")
+    assert "0.164 per cent more GDP (standard error 0.045; 0.08 to 0.25)" in text
+    assert "2,822 rows, 170 countries" in text
+    assert "it is 0.138 (0.047)" in text
+    assert "(0.046)" in text
+    assert "The figure usually quoted is 0.277. It rests on other data" in text
+    assert "could not be had to check" in text
+    assert "excluded: BHR, SGP, GNQ" in text
+    assert "come from 2 sensor eras" in text
+    for figure in ("-0.0199", "(0.0015)", "(0.0020)", "-1,944.8", "-0.0247", "-2,210.7", "29.7"):
+        assert figure in text, figure
+
+
+@pytest.mark.notebook
+def test_growth_on_simulated_lights_recovers_what_was_put_in(tmp_path):
+    text = text_of(reports.run("lights-and-growth", {"source": "simulated"}, out=tmp_path / "growth.html"))
+    assert "Simulated lights. GDP is that of the Penn World Table" in text
+    held = section(text, "Held against the truth", "What this cannot show")
+    held = held[: held.index("recovered =")]
+    assert held.count("True") == 4
+    assert "False" not in held
