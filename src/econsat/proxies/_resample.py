@@ -174,22 +174,24 @@ def _noise_at(rows: Any, cols: Any, tiles: Any, block: Any, scale: Any, key: Any
     n_tiles, ny, nx = tiles.shape
     side = np.int64(block)
     shift_y, shift_x = np.int64(key % np.uint64(side)), np.int64((key >> _S32) % np.uint64(side))
-    last_y, last_x = np.int64(-1), np.int64(-1)
+    # corner of the block at hand; divisions are slow, so it is found anew only where a pixel lies beyond it
+    top, left = np.int64(-side), np.int64(-side)
     tile, row0, col0, sign = np.int64(0), np.int64(0), np.int64(0), 1.0
     for i in range(rows.size):
         y, x = np.int64(rows[i]) + shift_y, np.int64(cols[i]) + shift_x
-        block_y, block_x = y // side, x // side
-        if block_y != last_y or block_x != last_x:
+        if y < top or y >= top + side or x < left or x >= left + side:
+            block_y, block_x = y // side, x // side
+            top, left = block_y * side, block_x * side
             one = _mixed(key ^ _mixed((np.uint64(block_y) << _S32) | np.uint64(block_x)))
             two = _mixed(one)
             tile = np.int64((one >> np.uint64(1)) % np.uint64(n_tiles))
-            row0, col0 = (
-                np.int64((two >> _S32) % np.uint64(ny)),
-                np.int64((two & np.uint64(0xFFFFFFFF)) % np.uint64(nx)),
-            )
+            row0 = np.int64((two >> _S32) % np.uint64(ny))
+            col0 = np.int64((two & np.uint64(0xFFFFFFFF)) % np.uint64(nx))
             sign = scale if one >> _S63 else -scale
-            last_y, last_x = block_y, block_x
-        out[i] = sign * tiles[tile, (row0 + y - block_y * side) % ny, (col0 + x - block_x * side) % nx]
+        row, col = row0 + y - top, col0 + x - left
+        # a block is no wider than a tile, so it passes the tile's edge once at most
+        row, col = (row - ny if row >= ny else row), (col - nx if col >= nx else col)
+        out[i] = sign * tiles[tile, row, col]
 
 
 @compiled
@@ -220,6 +222,13 @@ def _noise_sums(
 
 
 @compiled
+def _corner(starts: Any, draw: Any, ny: Any, nx: Any) -> Any:
+    start = starts[np.int64(draw % np.uint64(starts.size))]
+    place = start % (ny * nx)
+    return start // (ny * nx), place // nx, place % nx
+
+
+@compiled
 def _lights_at(
     rows: Any, cols: Any, tiles: Any, block: Any, starts: Any, pool: Any, tries: Any, key: Any, out: Any
 ) -> Any:
@@ -227,19 +236,24 @@ def _lights_at(
     _, ny, nx = tiles.shape
     side = np.int64(block)
     shift_y, shift_x = np.int64(key % np.uint64(side)), np.int64((key >> _S32) % np.uint64(side))
+    top, left = np.int64(-side), np.int64(-side)
+    first, tile, row0, col0 = np.uint64(0), np.int64(0), np.int64(0), np.int64(0)
     for i in range(rows.size):
         y, x = np.int64(rows[i]) + shift_y, np.int64(cols[i]) + shift_x
-        block_y, block_x = y // side, x // side
-        down, right = y - block_y * side, x - block_x * side
-        draw = _mixed(key ^ _mixed((np.uint64(block_y) << _S32) | np.uint64(block_x)))
-        light = np.nan
-        for _ in range(tries):
-            start = starts[np.int64(draw % np.uint64(starts.size))]
-            tile, place = start // (ny * nx), start % (ny * nx)
-            light = tiles[tile, (place // nx + down) % ny, (place % nx + right) % nx]
+        if y < top or y >= top + side or x < left or x >= left + side:
+            block_y, block_x = y // side, x // side
+            top, left = block_y * side, block_x * side
+            first = _mixed(key ^ _mixed((np.uint64(block_y) << _S32) | np.uint64(block_x)))
+            tile, row0, col0 = _corner(starts, first, ny, nx)
+        row, col = row0 + y - top, col0 + x - left
+        row, col = (row - ny if row >= ny else row), (col - nx if col >= nx else col)
+        light, draw = tiles[tile, row, col], first
+        for _ in range(1, tries):
             if not np.isnan(light):
                 break
             draw = _mixed(draw)
+            other, down, right = _corner(starts, draw, ny, nx)
+            light = tiles[other, (down + y - top) % ny, (right + x - left) % nx]
         if np.isnan(light):
             alone = _mixed(draw ^ _mixed((np.uint64(rows[i]) << _S32) | np.uint64(cols[i])))
             light = pool[np.int64(alone % np.uint64(pool.size))]
