@@ -852,7 +852,7 @@ class TestLazy:
         np.testing.assert_array_equal(cube.radiance.data[index].compute(), full[index])
 
     def test_only_what_is_asked_for_is_read(self, files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-        from econsat.stac._blackmarble_mosaic import Piece
+        from econsat.stac.blackmarble._mosaic import Piece
 
         seen: list[tuple[int, int]] = []
         read = Piece.read

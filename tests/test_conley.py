@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from pyproj import Geod
 
 from econsat.errors import DegenerateErrorsWarning, DroppedRowsWarning, ModelError
-from econsat.models import _conley, panel
+from econsat.models import panel
+from econsat.models.panel import _conley
 from econsat.zonal.grid import EARTH_RADIUS_KM
 
 PLACE = {"coordinates": ("lon", "lat"), "errors": "conley"}

@@ -13,9 +13,9 @@ from hypothesis import given, strategies as st
 
 from econsat import datasets
 from econsat.errors import DataError, DroppedRowsWarning, ModelError
-from econsat.models._convergence import convergence
-from econsat.models._estimate import Estimate, table
-from econsat.models._sigma import sigma_convergence
+from econsat.models.panel._convergence import convergence
+from econsat.models.panel._estimate import Estimate, table
+from econsat.models.panel._sigma import sigma_convergence
 
 
 def simulate(speed: float, *, years: int, n: int = 300, noise: float = 0.02, seed: int = 0) -> pd.DataFrame:
@@ -86,7 +86,7 @@ class TestBeta:
 
     @given(st.floats(-0.05, 0.3), st.floats(1, 50))
     def test_speed_and_slope_are_inverse(self, speed: float, years: float) -> None:
-        from econsat.models._convergence import _speeds
+        from econsat.models.panel._convergence import _speeds
 
         b = -(1 - math.exp(-speed * years)) / years
         attrs = _speeds(b, b - 1e-4, b + 1e-4, years)

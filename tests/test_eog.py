@@ -23,7 +23,7 @@ from econsat.errors import (
 )
 from econsat.proxies import nightlights
 from econsat.stac import eog
-from econsat.stac._eog_names import parse
+from econsat.stac.eog._names import parse
 from econsat.testing import make_raster
 
 STEM = "SVDNB_{satellite}_{month}01-{month}28_{tile}_{config}_v10_c202105062200"

@@ -17,8 +17,8 @@ from hypothesis import given, settings, strategies as st
 
 from econsat.errors import ModelError
 from econsat.models import panel
-from econsat.models._estimate import Estimate, as_estimate, table
-from econsat.models._typeset import decimals_for, escape_latex, number
+from econsat.models.panel._estimate import Estimate, as_estimate, table
+from econsat.models.panel._typeset import decimals_for, escape_latex, number
 
 COLUMNS = ["coef", "se", "t", "p", "lower", "upper"]
 

@@ -35,7 +35,7 @@ from econsat.errors import (
     TruncatedWarning,
 )
 from econsat.stac import _transfer
-from econsat.stac._blackmarble_tile import tile_bounds
+from econsat.stac.blackmarble._tile import tile_bounds
 from econsat.stac.earthdata import HOSTS, download
 from econsat.testing import Fault, FaultServer, make_black_marble
 

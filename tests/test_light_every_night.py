@@ -30,8 +30,8 @@ from econsat.errors import (
 )
 from econsat.proxies.nightlights import decode_vflag, good_pixels
 from econsat.stac._http import JsonReader
-from econsat.stac._len_files import composites, parse_orbit, span_of_child
-from econsat.stac._s3 import Bucket, Stored, parse_listing
+from econsat.stac._light_every_night._files import composites, parse_orbit, span_of_child
+from econsat.stac._light_every_night._s3 import Bucket, Stored, parse_listing
 from econsat.stac.radiometry import BandHeader, band_radiometry, to_physical
 from econsat.testing import Fault, FaultServer, make_raster
 

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, strategies as st
 
 from econsat.errors import DroppedRowsWarning, ModelError, ModelWarning, ParameterError
-from econsat.models._implied import implied_growth
-from econsat.models._moments import moments_of
-from econsat.models._signal_share import signal_share
-from econsat.models._weight import combine, optimal_weight
 from econsat.models.panel import elasticity
+from econsat.models.panel._implied import implied_growth
+from econsat.models.panel._moments import moments_of
+from econsat.models.panel._signal_share import signal_share
+from econsat.models.panel._weight import combine, optimal_weight
 from econsat.testing import make_lights_panel
 
 shares = st.floats(0.01, 0.99)
@@ -382,8 +382,8 @@ class TestSimulatedPanel:
 
 
 def test_moments_are_swept_to_the_last_digit() -> None:
-    from econsat.models._design import read_design
-    from econsat.models._rows import usable_rows
+    from econsat.models.panel._design import read_design
+    from econsat.models.panel._rows import usable_rows
 
     rng = np.random.default_rng(3)
     frame = pd.DataFrame([(i, t) for i in range(12) for t in range(9)], columns=["u", "t"])

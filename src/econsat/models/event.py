@@ -9,7 +9,7 @@ import pandas as pd
 
 from econsat import indicators
 from econsat.errors import ModelError
-from econsat.models._design import check_interval
+from econsat.models.panel._design import check_interval
 from econsat.proxies._layer import is_number
 
 __all__ = ["change"]

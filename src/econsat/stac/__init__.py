@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from types import ModuleType
 
-__all__ = ["blackmarble", "catalog", "cube", "earthdata", "radiometry"]
+__all__ = ["blackmarble", "catalog", "cube", "earthdata", "eog", "radiometry"]
 
 
 def __getattr__(name: str) -> ModuleType:

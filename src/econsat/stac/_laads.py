@@ -26,12 +26,12 @@ from shapely.geometry.base import BaseGeometry
 from econsat.errors import CatalogError, ParameterError
 from econsat.stac import _filter
 from econsat.stac._api import search_areas
-from econsat.stac._blackmarble_name import SENSORS, Granule, parse_name
-from econsat.stac._blackmarble_tile import tile_bounds
 from econsat.stac._http import JsonReader, brief, parse_json, shown
 from econsat.stac._period import Interval, overlaps, to_text
 from econsat.stac._source import Found, Query, check_options
 from econsat.stac._static import to_item
+from econsat.stac.blackmarble._name import SENSORS, Granule, parse_name
+from econsat.stac.blackmarble._tile import tile_bounds
 
 __all__ = ["URL", "Laads"]
 

@@ -23,7 +23,7 @@ from econsat.stac._api import Api, is_api
 from econsat.stac._extent import bbox_of, span_of
 from econsat.stac._http import JsonReader, is_url, shown
 from econsat.stac._laads import URL as _LAADS_URL, Laads
-from econsat.stac._len import URL as _LEN_URL, LightEveryNight
+from econsat.stac._light_every_night import URL as _LEN_URL, LightEveryNight
 from econsat.stac._results import absolute, order, served, warn_truncated, warn_undated
 from econsat.stac._source import Found, Query, Source, check_options
 from econsat.stac._static import StaticTree, select, to_item

@@ -19,9 +19,10 @@ import numpy as np
 import pystac
 
 from econsat.errors import ParameterError, SizeError, SyntheticDataWarning, UndatedWarning
-from econsat.stac import _blackmarble_items, _grid, _href, _provenance
+from econsat.stac import _grid, _href, _provenance
 from econsat.stac._bounds import Placed, bounds_in, crs_name
 from econsat.stac._prepare import Job, Wanted, calibrate, checked, find, label, probe, settle, too_many
+from econsat.stac.blackmarble import _items as _blackmarble_items
 
 if TYPE_CHECKING:
     import xarray as xr
