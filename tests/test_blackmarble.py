@@ -576,6 +576,40 @@ class TestStored:
         file = h5py.File(path, "r+")
         return file, file[f"HDFEOS/GRIDS/VIIRS_Grid_DNB_2d/Data Fields/{name}"]
 
+    @pytest.mark.parametrize("again", [-999.9, np.float32(-999.9), "-999.9"])
+    def test_fill_said_twice_in_other_types(self, tmp_path: Path, scene: np.ndarray, again: Any) -> None:
+        path = _write(tmp_path, scene)
+        file, layer = self._layer(path)
+        with file:
+            layer.attrs["missing_value"] = again
+        np.testing.assert_array_equal(bm.read(path).radiance.values[0], scene.astype("float32"))
+
+    def test_nan_said_twice_is_no_contradiction(self, tmp_path: Path, scene: np.ndarray) -> None:
+        path = _write(tmp_path, np.nan_to_num(scene))
+        file, layer = self._layer(path)
+        with file:
+            layer.attrs["_FillValue"], layer.attrs["missing_value"] = np.float32(np.nan), np.nan
+        np.testing.assert_array_equal(bm.read(path).radiance.values[0], np.nan_to_num(scene).astype("float32"))
+
+    @pytest.mark.parametrize("fill", [-1, -999.9, 65536, 0.5, np.inf])
+    def test_fill_that_the_type_cannot_hold(self, tmp_path: Path, scene: np.ndarray, fill: float) -> None:
+        path = _write(tmp_path, scene, collection=1)
+        file, layer = self._layer(path)
+        with file:
+            layer.attrs["_FillValue"] = fill
+        with pytest.raises(RadiometryError, match="cannot occur among numbers of type uint16"):
+            bm.read(path)
+        assert np.isnan(bm.read(path, fill=65535).radiance.values[0]).sum() == np.isnan(scene).sum()
+
+    @pytest.mark.parametrize("offset", [np.nan, np.inf])
+    def test_an_offset_that_is_no_number(self, tmp_path: Path, scene: np.ndarray, offset: float) -> None:
+        path = _write(tmp_path, scene)
+        file, layer = self._layer(path)
+        with file:
+            layer.attrs["offset"] = offset
+        with pytest.raises(RadiometryError, match=r"an offset of (nan|inf)"):
+            bm.read(path)
+
     def test_fill_is_masked_before_scaling(self, tmp_path: Path, scene: np.ndarray) -> None:
         path = _write(tmp_path, scene, collection=1)
         file, layer = self._layer(path)
@@ -701,6 +735,21 @@ def _spoil(path: Path, how: str) -> None:
         h5py.File(path, "w").close()
 
 
+class TestBadPaths:
+    @pytest.mark.parametrize("folder", ["a\0b", "x" * 300])
+    def test_paths_that_no_system_has(self, folder: str) -> None:
+        with pytest.raises(ReadError, match=r"null byte|too long"):
+            bm.read(f"{folder}/VNP46A3.A2020001.h18v09.002.2025001120000.h5")
+        with pytest.raises(ReadError):
+            bm.read_exported(f"{folder}/VNP46A4_AllAngle_Composite_Snow_Free_qflag_t2021.tif")
+
+    @pytest.mark.parametrize("files", [5, None, [5]])
+    def test_what_is_no_path(self, files: Any) -> None:
+        for read in (bm.read, bm.read_exported):
+            with pytest.raises(ParameterError, match="files="):
+                read(files)
+
+
 class TestBadFiles:
     CASES = (
         ("html", "this is a web page, probably an Earthdata login page; download again with a token"),
@@ -813,6 +862,17 @@ class TestDuplicates:
         with pytest.raises(ParameterError, match="differ"):
             bm.read(files, duplicates="latest")
 
+    def test_a_damaged_one_is_named(self, tmp_path: Path, scene: np.ndarray) -> None:
+        files = self._two(tmp_path, scene, scene)
+        with h5py.File(files[0], "r") as file:
+            layer = file["HDFEOS/GRIDS/VIIRS_Grid_DNB_2d/Data Fields/NearNadir_Composite_Snow_Free"]
+            place = layer.id.get_chunk_info(0)
+        content = bytearray(files[0].read_bytes())
+        content[place.byte_offset : place.byte_offset + place.size] = bytes(place.size)
+        files[0].write_bytes(bytes(content))
+        with pytest.raises(ReadError, match=rf"{files[0].name}: .* cannot be read to compare"):
+            bm.read(files, duplicates="latest")
+
     def test_one_path_twice(self, tmp_path: Path, scene: np.ndarray) -> None:
         path = _write(tmp_path, scene)
         cube = bm.read([path, str(path)])
@@ -836,6 +896,13 @@ class TestLazy:
         assert dask.is_dask_collection(other.radiance.data) is (chunks is not None)
         np.testing.assert_array_equal(other.radiance.values, whole.radiance.values)
         np.testing.assert_array_equal(other.quality.values, whole.quality.values)
+
+    def test_cubes_of_other_chunks_meet_in_one_computation(self, files: list[Path]) -> None:
+        whole, other = bm.read(files), bm.read(files, chunks=5)
+        assert float(abs(whole.radiance - other.radiance).max()) == 0
+        path = _export(files[0].parent, "VNP46A4_AllAngle_Composite_Snow_Free_qflag_t2021.tif", np.ones((4, 6)))
+        whole, other = bm.read_exported(path), bm.read_exported(path, chunks=3)
+        assert float(abs(whole.radiance - other.radiance).max()) == 0
 
     @settings(max_examples=40, deadline=None)
     @given(data=st.data())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,6 +16,7 @@ from econsat.errors import EmptySearchError, GridError, MissingCRSError, Paramet
 from econsat.stac.blackmarble._file import LIGHTS, UNITS, key
 from econsat.stac.blackmarble._mosaic import as_range
 from econsat.stac.blackmarble._name import SENSORS
+from econsat.stac.blackmarble._series import listed
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -216,7 +217,7 @@ def read_exported(
         data = da.from_array(
             stack,
             chunks=sizes,
-            name=f"exported-{name}-{tokenize(stack)}",
+            name=f"exported-{name}-{tokenize(stack, sizes)}",
             lock=False,
             meta=np.empty((0, 0, 0), "float32"),
         )
@@ -236,14 +237,14 @@ def read_exported(
 
 
 def _gather(files: Any) -> tuple[list[Path], int]:
-    given = [files] if isinstance(files, (str, Path)) else list(files.values() if isinstance(files, Mapping) else files)
+    given = [files] if isinstance(files, (str, Path)) else files.values() if isinstance(files, Mapping) else files
+    if not isinstance(given, Iterable):
+        raise ParameterError(f"files= is {files!r:.100}: pass paths of local GeoTIFFs, or a folder")
     paths: list[Path] = []
     for each in given:
         if not isinstance(each, (str, Path)) or "://" in str(each):
             raise ParameterError(f"files= holds {each!r:.100}: pass paths of local GeoTIFFs, or a folder")
-        path = Path(each).expanduser()
-        inside = (p for p in path.iterdir() if p.suffix.lower() in (".tif", ".tiff")) if path.is_dir() else [path]
-        paths += sorted(inside)
+        paths += listed(each, endings=(".tif", ".tiff"))
     if not paths:
         raise EmptySearchError(f"there are no GeoTIFFs to read in {files!r:.200}")
     once = list(dict.fromkeys(path.absolute() for path in paths))

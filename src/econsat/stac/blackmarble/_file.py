@@ -134,6 +134,8 @@ def look(path: Path) -> None:
         raise Broken("this is a folder, not a file") from None
     except OSError as error:
         raise Broken(f"it cannot be opened ({error.strerror or error})") from error
+    except ValueError as error:
+        raise Broken(f"it cannot be opened ({error})") from error
     if not any(head[start : start + len(_MAGIC)] == _MAGIC for start in _STARTS):
         raise Broken(reason_of(head))
 
@@ -277,11 +279,16 @@ def _found(layer: Layer, names: Iterable[str], *, where: str, what: str) -> tupl
                 raise RadiometryError(
                     f"{where}: its attribute {name} is {layer.attrs[name]!r}, no number; pass {what}="
                 ) from None
-    if len(set(seen.values())) > 1:
+    if not all(_equal(value, next(iter(seen.values()))) for value in seen.values()):
         said = ", ".join(f"{name} {value:g}" for name, value in seen.items())
         raise RadiometryError(f"{where}: its attributes contradict each other ({said}); pass {what}=")
     name, value = next(iter(seen.items()), (None, None))
     return value, f"the layer's {name}" if name else "not stated"
+
+
+def _equal(one: float, two: float) -> bool:
+    """Say whether two attributes mean one number: NaN is NaN, and one of them may have been rounded to float32."""
+    return (math.isnan(one) and math.isnan(two)) or one == two or np.float32(one) == np.float32(two)
 
 
 def radiometry(
@@ -307,6 +314,11 @@ def radiometry(
             f"{where}: its attributes ({', '.join(layer.attrs) or 'none'}) name no fill value. Pass fill=, a number or "
             f'a number by layer, such as {{"{layer.name}": 65535}}; NaN: nothing is fill.'
         )
+    if lights and not _occurs(nodata, np.dtype(layer.dtype)):
+        raise RadiometryError(
+            f"{where}: a fill of {nodata:g} ({nodata_from}) cannot occur among numbers of type {layer.dtype}, so that "
+            "fill would be taken for light; pass fill="
+        )
     given = _given(scale, layer, lights=lights)
     factor, factor_from = _found(layer, _SCALE, where=where, what="scale") if given is None else (given, "scale=")
     if factor is None and lights and np.dtype(layer.dtype).kind in "iu":
@@ -316,6 +328,8 @@ def radiometry(
     if factor is not None and (factor == 0 or not math.isfinite(factor)):
         raise RadiometryError(f"{where}: a scale of {factor:g} ({factor_from}) leaves nothing; pass scale=")
     offset, offset_from = _found(layer, _OFFSET, where=where, what="scale")
+    if offset is not None and not math.isfinite(offset):
+        raise RadiometryError(f"{where}: an offset of {offset:g} ({offset_from}) leaves nothing; the file is damaged")
     text = next((str(layer.attrs[name]) for name in _UNITS if layer.attrs.get(name)), "")
     unit, unit_from = (text or "1"), ("the layer's units" if text else "not stated")
     notes: tuple[str, ...] = ()
@@ -345,6 +359,13 @@ def radiometry(
         unit_from=unit_from,
         notes=notes,
     )
+
+
+def _occurs(nodata: float, dtype: np.dtype[Any]) -> bool:
+    if dtype.kind == "f" or math.isnan(nodata):
+        return True
+    limits = np.iinfo(dtype)
+    return limits.min <= nodata <= limits.max and nodata == int(nodata)
 
 
 def _given(value: float | Mapping[str, float] | None, layer: Layer, *, lights: bool) -> float | None:

@@ -180,4 +180,6 @@ def dask_array(mosaic: Mosaic, chunks: Any, *, name: str) -> Any:
     import dask.array as da
     from dask.base import tokenize
 
-    return da.from_array(mosaic, chunks=chunks, name=f"black-marble-{name}-{tokenize(mosaic)}", lock=False)
+    # Chunks are part of the name: two cubes of the same files, cut otherwise, may meet in one computation.
+    token = tokenize(mosaic, chunks)
+    return da.from_array(mosaic, chunks=chunks, name=f"black-marble-{name}-{token}", lock=False)

@@ -22,7 +22,7 @@ from econsat.stac.blackmarble._file import Broken, Header, probe
 from econsat.stac.blackmarble._name import Granule, parse_name
 from econsat.stac.blackmarble._tile import Window
 
-__all__ = ["Failure", "Series", "gather", "identity", "open_series"]
+__all__ = ["Failure", "Series", "gather", "identity", "listed", "open_series"]
 
 _SHOWN = 5
 _ENDINGS = (".h5", ".hdf5", ".he5")
@@ -115,12 +115,22 @@ def gather(files: Any) -> tuple[list[Path], int]:
                 f"{str(each).split('?')[0]}: Black Marble files cannot be read over a network; download them first, "
                 "with econsat.stac.earthdata.download(items), and pass the paths"
             )
-        path = Path(each).expanduser()
-        paths += sorted(p for p in path.iterdir() if p.suffix.lower() in _ENDINGS) if path.is_dir() else [path]
+        paths += listed(each, endings=_ENDINGS)
     if not paths:
         raise EmptySearchError(f"there are no .h5 files to read in {files!r:.200}")
     once = list(dict.fromkeys(path.absolute() for path in paths))
     return once, len(paths) - len(once)
+
+
+def listed(given: str | Path, *, endings: tuple[str, ...]) -> list[Path]:
+    """Return a path, or of a folder the files with some endings in it."""
+    try:
+        path = Path(given).expanduser()
+        return sorted(p for p in path.iterdir() if p.suffix.lower() in endings) if path.is_dir() else [path]
+    except (OSError, RuntimeError, ValueError) as error:
+        # No right to look, a name too long, no home folder.
+        why = getattr(error, "strerror", None) or error
+        raise ReadError(f"{str(given)[:200]} cannot be looked into: {why}") from error
 
 
 def open_series(
@@ -239,8 +249,14 @@ def _digest(header: Header) -> str:
     import h5py
 
     digest = hashlib.sha256()
-    with h5py.File(header.path, "r") as file:
-        for name, layer in sorted(header.layers.items()):
-            digest.update(repr((name, layer.dtype, sorted(layer.attrs.items()))).encode())
-            digest.update(file[layer.path][()].tobytes())
+    try:
+        with h5py.File(header.path, "r") as file:
+            for name, layer in sorted(header.layers.items()):
+                digest.update(repr((name, layer.dtype, sorted(layer.attrs.items()))).encode())
+                digest.update(file[layer.path][()].tobytes())
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
+        raise ReadError(
+            f"{header.path}: there are several files of its tile and date, and this one cannot be read to compare them "
+            f"({' '.join(str(error).split())[:200]}). Download it again, or leave it out."
+        ) from error
     return digest.hexdigest()
