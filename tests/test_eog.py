@@ -83,6 +83,11 @@ class TestNames:
                 ("Suomi-NPP", "2020-08-01", "2020-08-31", "ecm-slcorr", "v10", "cf_cvg", "global"),
             ),
             (
+                "monthly",
+                "DNB_npp_20241001-20241031_global_ecmslcfg_v10_ops.avg_rade9.tif",
+                ("Suomi-NPP", "2024-10-01", "2024-10-31", "ecmslcfg", "v10", "radiance", "global"),
+            ),
+            (
                 "annual",
                 "VNL_v2_npp_201204-201303_global_vcmcfg_c202102150000.average_masked.tif",
                 ("Suomi-NPP", "2012-04-01", "2013-03-31", "vcmcfg", "2", "average_masked", "global"),
@@ -118,6 +123,16 @@ class TestNames:
         one = parse(name, family=family)[0]
         dates = (str(one.start.date()), str(one.end.date()))
         assert (one.satellite, *dates, one.config, one.version, one.layer, one.tile) == expected
+
+    def test_a_year_is_no_month(self) -> None:
+        name = "SVDNB_npp_20150101-20151231_75N060W_vcm-orm_v10_c201701311200.avg_rade9.tif"
+        with pytest.raises(ReadError, match="2015-01-01 to 2015-12-31, which is no month"):
+            parse(name, family="monthly")
+
+    @pytest.mark.parametrize("files", [[5], [None], 5])
+    def test_what_is_no_path(self, files: Any) -> None:
+        with pytest.raises(ParameterError, match="a path or a list of paths"):
+            parse(files, family="monthly")
 
     def test_what_cannot_be_told_is_refused(self) -> None:
         with pytest.raises(ReadError, match=r"'lights_2021.tif' is not named as a file of this family, such as SVDNB"):
@@ -206,6 +221,15 @@ class TestMonthly:
             eog.read_monthly(paths, chunks="some")  # type: ignore[arg-type]
         with pytest.raises(SizeError, match=r"Reading now would take 320 bytes.*`max_bytes`"):
             eog.read_monthly(paths, chunks=None, max_bytes=319)
+
+    @pytest.mark.parametrize("chunks", [{"y": 0}, {"time": 0}, {"x": 2.5}, {"latitude": 4}, {"y": True}])
+    def test_chunks_that_mean_nothing(self, tmp_path: Path, chunks: Any) -> None:
+        with pytest.raises(ParameterError, match="`chunks` has"):
+            eog.read_monthly(month(tmp_path), chunks=chunks)
+
+    def test_chunks_of_numpy(self, tmp_path: Path) -> None:
+        cube = eog.read_monthly(month(tmp_path), chunks=np.int64(4))  # type: ignore[arg-type]
+        assert cube["radiance"].chunks == ((1,), (4, 4), (4, 4, 2))
 
     def test_months_without_counts_are_refused_unless_wanted(self, tmp_path: Path) -> None:
         pair, bare = month(tmp_path, "202104"), month(tmp_path, "202105", looks=False)
@@ -441,6 +465,27 @@ class TestNetcdf:
         cut.write_bytes(light.read_bytes()[:2000])
         with pytest.raises(ReadError, match=r"cut.nc is cut off or damaged"):
             eog.read_netcdf(cut, crs=4326, chunks=None)
+
+    @pytest.mark.parametrize(
+        ("units", "calendar"), [("months since 2012-04-01", "standard"), ("days since 2012-04-01", "360_day")]
+    )
+    def test_times_that_cannot_be_told_are_no_damage(self, tmp_path: Path, units: str, calendar: str) -> None:
+        time = ("time", [0, 1], {"units": units, "calendar": calendar})
+        cube = xr.DataArray(np.zeros((2, 1, 1)), dims=("time", "y", "x"), coords={"time": time}, name="lights")
+        cube.to_netcdf(tmp_path / "l.nc")
+        with pytest.raises(ReadError, match=r"l.nc: its times cannot be read .* such as 'days since"):
+            eog.read_netcdf(tmp_path / "l.nc", crs=4326)
+
+    @pytest.mark.parametrize("crs", ["EPSG:banana", 0, object()])
+    def test_a_crs_that_is_none(self, tmp_path: Path, crs: Any) -> None:
+        with pytest.raises(ParameterError, match=r"`crs` is .*no coordinate reference system"):
+            eog.read_netcdf(self.write(tmp_path / "l.nc"), crs=crs, chunks=None)
+
+    def test_what_is_no_path(self) -> None:
+        with pytest.raises(ParameterError, match="`radiance` is a path; got NoneType"):
+            eog.read_netcdf(None)  # type: ignore[arg-type]
+        with pytest.raises(ReadError, match="null byte"):
+            eog.read_netcdf("a\0.nc")
 
     def test_mumbai(self) -> None:
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,9 @@ def refuse_wrong_kind(path: Path, *, kind: str = "GeoTIFF") -> None:
     except FileNotFoundError as error:
         raise ReadError(f"{path.name}: no such file.") from error
     except OSError as error:
-        raise ReadError(f"{path.name} cannot be opened: {error.strerror or error}.") from error
+        raise ReadError(f"{path.name:.200} cannot be opened: {error.strerror or error}.") from error
+    except ValueError as error:
+        raise ReadError(f"{path.name:.200} cannot be opened: {error}.") from error
     if start.startswith(_TIFF if kind == "GeoTIFF" else _NETCDF):
         return
     text = start.lstrip()[:200].lower()
@@ -216,18 +218,24 @@ def stack(
         raster = Raster(path.absolute(), frame.row, frame.column, shape, dtype, missing, most)
         layers.append(dask.array.from_array(raster, chunks=tiles, name=False, asarray=False, fancy=False))  # type: ignore[no-untyped-call]
     cube = xr.DataArray(dask.array.stack(layers), dims=("time", "y", "x"), coords=frame.coordinates())  # type: ignore[no-untyped-call]
-    if isinstance(chunks, dict) and "time" in chunks:
+    if isinstance(chunks, Mapping) and "time" in chunks:
         cube = cube.chunk(time=chunks["time"])
     return cube.compute() if chunks is None else cube
 
 
 def _tiles(chunks: Any, shape: tuple[int, int], dtype: np.dtype[Any]) -> Any:
-    if isinstance(chunks, dict):
+    if isinstance(chunks, Mapping):
+        for dim, size in chunks.items():
+            whole = isinstance(size, int | np.integer) and not isinstance(size, bool) and (size > 0 or size == -1)
+            if dim not in ("time", "y", "x") or not whole:
+                raise ParameterError(
+                    f"`chunks` has {dim!r}: {size!r}; give numbers of pixels (or -1, all) by time, y, x."
+                )
         return tuple(chunks.get(dim, n) for dim, n in zip(("y", "x"), shape, strict=True))
     if chunks is None or chunks == "auto":
         return dask.array.core.normalize_chunks("auto", shape, limit=_CHUNK, dtype=dtype)  # type: ignore[no-untyped-call]
-    if isinstance(chunks, int) and not isinstance(chunks, bool) and chunks > 0:
-        return (chunks, chunks)
+    if isinstance(chunks, int | np.integer) and not isinstance(chunks, bool) and chunks > 0:
+        return (int(chunks), int(chunks))
     raise ParameterError(f"`chunks` is 'auto', a number of pixels, a dict by dimension, or None; got {chunks!r}.")
 
 

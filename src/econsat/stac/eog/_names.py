@@ -17,10 +17,11 @@ __all__ = ["SENSORS", "Named", "parse"]
 #: Names of the satellites in file names, and of what flies them.
 SENSORS = {"npp": "Suomi-NPP", "j01": "NOAA-20", "j02": "NOAA-21"}
 
-# Monthly, as in SVDNB_npp_20210401-20210430_global_vcmcfg_v10_c202105062200.avg_rade9h.tif. The configuration may
-# have two parts (ecm-slcorr), and what follows the version need not be a date of creation (ops).
+# Monthly, as in SVDNB_npp_20210401-20210430_global_vcmcfg_v10_c202105062200.avg_rade9h.tif; in Light Every Night as
+# DNB_npp_20210401-20210430_global_ecm-slcorr_v10_ops.avg_rade9.tif, with a configuration of two parts and no date of
+# creation.
 _MONTHLY = re.compile(
-    r"SVDNB_(?P<satellite>npp|j01|j02)_(?P<start>\d{8})-(?P<end>\d{8})_(?P<tile>\d{2}[NS]\d{3}[EW]|global)"
+    r"(?:SV)?DNB_(?P<satellite>npp|j01|j02)_(?P<start>\d{8})-(?P<end>\d{8})_(?P<tile>\d{2}[NS]\d{3}[EW]|global)"
     r"_(?P<config>[a-z]+(?:-[a-z]+)?)_(?P<version>v\d+)_(?P<created>\w+)"
     r"\.(?P<layer>avg_rade9h?(?:\.masked)?|cf_cvg|n_cf|cvg)\.tif"
 )
@@ -70,7 +71,11 @@ def parse(files: Any, *, family: str) -> list[Named]:
     listed = [files] if isinstance(files, str | Path) else files
     if not isinstance(listed, Iterable):
         raise ParameterError(f"`files` is a path or a list of paths; got {type(files).__name__}.")
-    paths = [Path(one) for one in listed]
+    given = list(listed)
+    other = sorted({type(one).__name__ for one in given if not isinstance(one, str | Path)})
+    if other:
+        raise ParameterError(f"`files` holds {', '.join(other)}; it is a path or a list of paths.")
+    paths = [Path(one).expanduser() for one in given]
     if not paths:
         raise ParameterError("`files` is empty; there is nothing to read.")
     named = [_one(path, family) for path in paths]
@@ -97,6 +102,9 @@ def _one(path: Path, family: str) -> Named:
     layer = _LAYERS.get(parts["layer"], parts["layer"])
     if family == "monthly":
         start, end = (_date(parts[key], "%Y%m%d", name) for key in ("start", "end"))
+        if (start.year, start.month) != (end.year, end.month):
+            # The annual composites of 2015 and 2016 bear the same names, but for their span.
+            raise ReadError(f"{name!r} is of {start.date()} to {end.date()}, which is no month; leave it out.")
         satellite, version = SENSORS[parts["satellite"]], parts["version"]
         light = layer.startswith("avg_rade9")
         layer = "radiance" if light else layer

@@ -67,6 +67,9 @@ def read_netcdf(
     >>> cube["radiance"].values.tolist(), cube["radiance"].attrs["units"]
     ([[1.0, 2.0]], 'nW cm-2 sr-1')
     """
+    for argument, path in (("radiance", radiance), ("looks", looks)):
+        if not isinstance(path, str | Path) and (path is not None or argument == "radiance"):
+            raise ParameterError(f"`{argument}` is a path; got {type(path).__name__}.")
     found = {"radiance": _open_netcdf(Path(radiance), variable, chunks, "variable")}
     if looks is not None:
         found["looks"] = _open_netcdf(Path(looks), looks_variable, chunks, "looks_variable")
@@ -82,7 +85,10 @@ def read_netcdf(
     stated = found["radiance"].rio.crs
     if stated is None and crs is None:
         raise ParameterError(f"{Path(radiance).name} has no coordinate reference system; say it with `crs`.")
-    cube: xr.Dataset = xr.Dataset(found).rio.write_crs(stated if crs is None else crs)
+    try:
+        cube: xr.Dataset = xr.Dataset(found).rio.write_crs(stated if crs is None else crs)
+    except (ValueError, RuntimeError) as error:
+        raise ParameterError(f"`crs` is {crs!r:.100}, which is no coordinate reference system ({error}).") from error
     cube["radiance"].attrs.setdefault("units", units)
     if "looks" in cube:
         cube["looks"].attrs.setdefault("units", "1")
@@ -98,6 +104,11 @@ def _open_netcdf(path: Path, variable: str | None, chunks: Any, argument: str) -
     try:
         held = xr.open_dataset(path, chunks=None if chunks is None else chunks)
     except (OSError, ValueError, KeyError, TypeError) as error:
+        if "unable to decode time units" in str(error):
+            raise ReadError(
+                f"{path.name}: its times cannot be read ({' '.join(str(error).split())[:100]}). Give them usual units, "
+                "such as 'days since 2012-04-01', in the standard calendar, and write the file anew."
+            ) from error
         raise ReadError(f"{path.name} is cut off or damaged ({error}); download it again.") from error
     names = [
         str(name)
