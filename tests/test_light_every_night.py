@@ -478,6 +478,15 @@ def test_an_item_without_lights_is_an_error(bucket: BucketServer) -> None:
         opened(bucket).search("viirs-nightly", period="2020-12-02")
 
 
+def test_a_footprint_that_reaches_to_infinity_is_an_error(bucket: BucketServer) -> None:
+    assert bucket.folder is not None
+    (path,) = bucket.folder.rglob("SVDNB_npp_d20201202*.json")
+    body = json.loads(path.read_text())
+    path.write_text(json.dumps({**body, "geometry": None, "bbox": [float("inf"), 0, 0, 0]}))
+    with pytest.raises(CatalogError, match=r"b47152.*infinity"):
+        opened(bucket).search("viirs-nightly", region=(60, 5, 95, 35), period="2020-12-02")
+
+
 def test_an_item_may_not_point_at_a_local_file(bucket: BucketServer) -> None:
     assert bucket.folder is not None
     path = bucket.folder / "npp_202012" / f"{viirs_name('20201202', '2008300', 47152)}.json"
@@ -602,12 +611,19 @@ def test_looks_with_another_suffix_are_found_where_they_are_alone() -> None:
         (b"<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>", "says not how"),
         (b"<ListBucketResult><Contents><Size>1</Size></Contents></ListBucketResult>", "without a usable name"),
         (b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>", "a document called 'Error'"),
+        (b'<?xml version="1.0" encoding="klingon"?><ListBucketResult/>', "unknown encoding: klingon"),
+        (b'<?xml version="1.0" encoding="utf-7"?><ListBucketResult/>', "no list of files came (multi-byte encodings"),
     ],
 )
 def test_what_is_no_list_of_files_is_an_error(bucket: BucketServer, body: bytes, says: str) -> None:
     bucket.fail("/", Fault(body=body, content_type="application/xml", times=None))
     with pytest.raises(CatalogError, match=re.escape(says)):
         opened(bucket).search("viirs-monthly", period="2020-12")
+
+
+def test_a_size_of_thousands_of_digits_is_none() -> None:
+    page = f"<ListBucketResult><Contents><Key>a</Key><Size>{'9' * 5000}</Size></Contents></ListBucketResult>"
+    assert parse_listing(page.encode(), where="a bucket") == ([Stored("a", None)], None)
 
 
 def test_a_list_that_repeats_itself_or_never_ends_is_an_error(bucket: BucketServer) -> None:
@@ -661,6 +677,21 @@ def test_keys_are_escaped_in_addresses() -> None:
 )
 def test_names_that_tell_no_time_are_not_guessed_at(name: str) -> None:
     assert parse_orbit(name) is None
+
+
+@pytest.mark.parametrize(
+    ("href", "start"),
+    [
+        ("https://example.org/201204/mirror/npp_202012/npp_202012_catalog.json", "2020-12-01"),
+        ("https://example.org/201204/npp_202012_catalog.json", "2020-12-01"),
+        ("https://example.org/201204/F121995/F121995_catalog.json", "1995-01-01"),
+        ("https://example.org/npp_202012/catalog.json", "2020-12-01"),
+    ],
+)
+def test_the_address_of_a_mirror_tells_no_month(href: str, start: str) -> None:
+    span = span_of_child(href)
+    assert span is not None
+    assert f"{span[0]:%Y-%m-%d}" == start
 
 
 def test_folders_are_no_names() -> None:

@@ -27,8 +27,8 @@ PLATFORMS = {"npp": "Suomi-NPP", "j01": "NOAA-20"}
 
 _VIIRS = re.compile(r"(?P<segment>(?P<platform>npp|j01)_d(?P<date>\d{8})_t(?P<time>\d{6})\d_e\d{7}_b(?P<orbit>\d+))")
 _DMSP = re.compile(r"(?P<segment>(?P<platform>F\d{2})(?P<stamp>\d{12})\.night\.OIS)\.vis\.co\.")
-_MONTH_FOLDER = re.compile(r"(?:^|/)(?:npp_|j01_)?(?P<year>(?:19|20)\d{2})(?P<month>0[1-9]|1[0-2])(?:_catalog|/)")
-_YEAR_FOLDER = re.compile(r"(?:^|/)F\d{2}(?P<year>(?:19|20)\d{2})(?:_catalog|/)")
+_MONTH_FOLDER = re.compile(r"(?:npp_|j01_)?(?P<year>(?:19|20)\d{2})(?P<month>0[1-9]|1[0-2])(?:_catalog|$)")
+_YEAR_FOLDER = re.compile(r"F\d{2}(?P<year>(?:19|20)\d{2})(?:_catalog|$)")
 _COMPOSITE = re.compile(
     r"composites/(?P<platform>npp|j01)_(?P<month>\d{6})[^/]*/(?:[^/]*/)*(?P<stem>[^/]*(?:slcorr|slcfg)[^/]*)\.avg_rade9\.tif"
 )
@@ -100,14 +100,16 @@ def span_of_child(href: str) -> tuple[datetime, datetime] | None:
     >>> span_of_child("https://example.org/other.json") is None
     True
     """
-    found = _MONTH_FOLDER.search(href)
-    if found is not None:
-        year, month = int(found["year"]), int(found["month"])
-        return datetime(year, month, 1, tzinfo=UTC), datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
-    found = _YEAR_FOLDER.search(href)
-    if found is not None:
-        year = int(found["year"])
-        return datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC)
+    # Its own name, then its folder's: what lies above is the address of the archive or of a mirror.
+    for part in reversed(href.split("/")[-2:]):
+        found = _MONTH_FOLDER.match(part)
+        if found is not None:
+            year, month = int(found["year"]), int(found["month"])
+            return datetime(year, month, 1, tzinfo=UTC), datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
+        found = _YEAR_FOLDER.match(part)
+        if found is not None:
+            year = int(found["year"])
+            return datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC)
     return None
 
 

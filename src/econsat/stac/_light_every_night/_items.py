@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -137,7 +138,11 @@ def footprint(body: Mapping[str, Any]) -> BaseGeometry | None:
     all the way from -180 to 180, and more regions meet it than the satellite saw.
     """
     shape = item_geometry(body)
-    return None if shape is None or shape.is_empty else wrapped(shape)
+    if shape is None or shape.is_empty:
+        return None
+    if not all(map(math.isfinite, shape.bounds)):
+        raise CatalogError(f"the item {body['id']!r} has no footprint that can be read: it reaches to infinity")
+    return wrapped(shape)
 
 
 def composite_item(found: Composite, *, collection: str, bucket: Bucket, root: str) -> dict[str, Any]:

@@ -135,7 +135,10 @@ def parse_listing(content: bytes, *, where: str) -> tuple[list[Stored], str | No
     parser.StartDoctypeDeclHandler = refuse
     try:
         parser.Parse(content, True)
-    except expat.ExpatError as error:
+    except CatalogError:
+        raise
+    except (expat.ExpatError, LookupError, ValueError) as error:
+        # The last two: the document names an encoding that is none, or none for XML.
         begin = content.lstrip()[:60].decode("utf-8", errors="replace").lower()
         raise CatalogError(f"{where}: no list of files came ({error}): it begins {begin!r}") from None
     if top.get("") != "ListBucketResult":
@@ -152,4 +155,5 @@ def _stored(fields: dict[str, str], where: str) -> Stored:
     key, size = fields.get("Key", ""), fields.get("Size", "")
     if not key or any(ord(c) < 32 for c in key):
         raise CatalogError(f"{where}: the list holds a file without a usable name: {key!r:.100}")
-    return Stored(key, int(size) if size.isascii() and size.isdigit() else None)
+    # Python refuses to read numbers of thousands of digits.
+    return Stored(key, int(size) if size.isascii() and size.isdigit() and len(size) < 20 else None)
