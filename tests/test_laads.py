@@ -19,6 +19,7 @@ import h5py
 import numpy as np
 import pystac
 import pytest
+import requests
 import shapely
 
 import econsat
@@ -315,6 +316,7 @@ ERROR = json.dumps({"errors": ["Parameter [bounding_box] was not recognized."]})
         (Fault(body=b'{"feed": {"entry": ['), "not valid JSON"),
         (Fault(body=b'{"feed": {"entry": [7]}}'), "which is no granule"),
         (Fault(body=b'{"feed": {"entry": [{"title": "a", "links": []}]}}'), "no link to an .h5 file"),
+        (Fault(body=b'{"feed": {"entry": [' + b"9" * 5000 + b"]}}"), "is not STAC JSON: Exceeds the limit"),
         (Fault(status=503), r"HTTP 503.*tried 6 time"),
     ],
 )
@@ -323,6 +325,14 @@ def test_what_is_no_answer_is_an_error(cmr: Cmr, fault: Fault, says: str) -> Non
     cmr.fail("/search/granules.json", fault)
     with pytest.raises(CatalogError, match=says):
         opened(cmr).search("VNP46A4")
+
+
+@pytest.mark.parametrize("size", [1e308, "1e400", "-3", "nan", [1], None])
+def test_a_size_that_is_none_is_left_out(cmr: Cmr, size: Any) -> None:
+    for each in cmr.granules:
+        each["granule_size"] = size
+    (item,) = opened(cmr).search("VNP46A4")
+    assert "econsat:size" not in item.properties
 
 
 def test_a_granule_of_another_product_or_name_is_an_error(cmr: Cmr) -> None:
@@ -528,6 +538,32 @@ def test_a_redirect_to_something_else_than_https_is_not_followed(laads: Laads) -
         laads.moved = target
         with pytest.raises(ReadError, match="no https address"):
             fetched(laads, an_item(laads))
+
+
+@pytest.mark.parametrize(
+    "where",
+    ["http://[::1", "http://127.0.0.1:99999/x", "https://example.org:abc/x", "https://a..b/x", "https://h/\xe9"],
+)
+def test_a_redirect_to_no_address_is_an_error(laads: Laads, tmp_path: Path, where: str) -> None:
+    laads.moved = where
+    with pytest.raises(ReadError, match="leads to"):
+        fetched(laads, an_item(laads))
+    assert left_over(tmp_path) == []
+
+
+def test_a_length_that_is_no_number_is_not_believed(laads: Laads) -> None:
+    answer = requests.Response()
+    for text, length in (("12", 12), ("\xb2", None), ("9" * 5000, None), ("-1", None), ("12, 12", None)):
+        answer.headers["Content-Length"] = text
+        assert _transfer._length(answer) == length
+
+
+@pytest.mark.parametrize("href", ["https://[bad/x.h5", "\0"])
+def test_what_is_no_address_is_an_error(laads: Laads, href: str) -> None:
+    item = an_item(laads)
+    item.assets["data"].href = href
+    with pytest.raises(ParameterError, match=r"not at a host|no address"):
+        fetched(laads, item)
 
 
 def test_a_redirect_to_the_login_page_asks_for_a_token(laads: Laads) -> None:
@@ -778,6 +814,11 @@ def test_the_limit_holds_for_all_files_together(laads: Laads, tmp_path: Path) ->
         fetched(laads, [an_item(laads), an_item(laads, name=other)], max_bytes=2 * size - 1)
     # The first is whole, and is kept.
     assert left_over(tmp_path) == [NAME]
+
+
+def test_a_folder_that_no_system_has_is_named(laads: Laads) -> None:
+    with pytest.raises(DataError, match="cannot be made: embedded null byte"):
+        fetched(laads, an_item(laads), folder="a\0b")
 
 
 def test_a_folder_that_cannot_be_written_is_named(laads: Laads, tmp_path: Path) -> None:

@@ -177,10 +177,14 @@ class JsonReader:
                     if len(content) > max_bytes:
                         raise CatalogError(f"{where} is longer than {max_bytes >> 20} MiB: it is not read")
                 return Fetched(bytes(content), {key.lower(): value for key, value in answer.headers.items()})
+        except CatalogError:
+            raise
         except requests.Timeout as error:
             raise CatalogError(f"{where} did not answer in time: {advice}") from error
         except requests.RequestException as error:
             raise CatalogError(f"{where} could not be read: {brief(error)}; {advice}") from error
+        except ValueError as error:
+            raise CatalogError(f"{where} is, or leads to, something that is no address: {brief(error)}") from error
 
 
 def parse_json(content: bytes, where: str) -> dict[str, Any]:
@@ -209,6 +213,9 @@ def parse_json(content: bytes, where: str) -> dict[str, Any]:
         raise CatalogError(
             f"{where} is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}"
         ) from None
+    except ValueError as error:
+        # Python refuses to read numbers of thousands of digits.
+        raise CatalogError(f"{where} is not STAC JSON: {brief(error)}") from None
     if not isinstance(value, dict):
         raise CatalogError(f"{where} holds a JSON {type(value).__name__}, not a STAC object")
     return value
@@ -252,7 +259,11 @@ def shown(href: str) -> str:
     """
     if not is_url(href):
         return href
-    parts = urlsplit(href)
+    try:
+        parts = urlsplit(href)
+    except ValueError:
+        # No address at all; what stands before its query, without what may be a password.
+        return href.partition("?")[0].rpartition("@")[2]
     tail = "?..." if parts.query else ""
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}{tail}"
 

@@ -220,7 +220,7 @@ class Laads:
                 answer = self._reader.fetch(address, headers=after, max_bytes=_MAX_ANSWER)
                 page = [_entry(raw, name, where) for raw in _entries(answer.content, where)]
                 hits = answer.headers.get("cmr-hits", "")
-                total = int(hits) if hits.isascii() and hits.isdigit() else None
+                total = int(hits) if hits.isascii() and hits.isdigit() and len(hits) < 20 else None
                 if page and all(entry.id in seen for entry in page):
                     raise CatalogError(f"{where}: the server sends the same page again and again: its paging is broken")
                 seen.update(entry.id for entry in page)
@@ -272,10 +272,10 @@ def _span(granule: Granule) -> tuple[datetime, datetime]:
 def _bytes(megabytes: object) -> int | None:
     """Return a size from CMR's `granule_size`, which is text in megabytes, rounded."""
     try:
-        value = float(str(megabytes))
+        value = float(str(megabytes)) * _MB
     except ValueError:
         return None
-    return round(value * _MB) if math.isfinite(value) and value > 0 else None
+    return round(value) if math.isfinite(value) and value > 0 else None
 
 
 def _entries(content: bytes, where: str) -> list[Any]:

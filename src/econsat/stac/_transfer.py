@@ -157,6 +157,8 @@ def what_came(path: Path) -> str:
             head = file.read(_HEAD)
     except OSError as error:
         return f"cannot be read ({error.strerror})"
+    except ValueError as error:
+        return f"cannot be read ({error})"
     if head.lstrip().lower().startswith(HTML):
         return "is an HTML page (a login page?), not an HDF5 file"
     if not head.startswith(MAGIC):
@@ -273,10 +275,10 @@ class Transfer:
         """Write what an address sends into a new file and return its length."""
         size = 0
         with self._open(href, what) as answer, part.open("xb") as file:
-            promised = answer.headers.get("Content-Length", "")
+            promised = _length(answer)
             try:
-                if budget is not None and promised.isdigit() and int(promised) > budget:
-                    raise _too_large(what, int(promised), budget)
+                if budget is not None and promised is not None and promised > budget:
+                    raise _too_large(what, promised, budget)
                 for chunk in answer.iter_content(_CHUNK):
                     size += len(chunk)
                     ticks(len(chunk))
@@ -286,9 +288,9 @@ class Transfer:
             except requests.RequestException as error:
                 ticks(-size)
                 raise LinkError(brief(error)) from None
-            if promised.isdigit() and "Content-Encoding" not in answer.headers and size != int(promised):
+            if promised is not None and "Content-Encoding" not in answer.headers and size != promised:
                 ticks(-size)
-                raise LinkError(f"{size:,} of {int(promised):,} bytes came")
+                raise LinkError(f"{size:,} of {promised:,} bytes came")
         return size
 
     def _open(self, href: str, what: str) -> requests.Response:
@@ -308,9 +310,13 @@ class Transfer:
                 secret = None
             answer = self._get(here, secret, what)
             if answer.is_redirect:
-                after = urljoin(here, answer.headers["Location"])
                 answer.close()
-                if urlsplit(after).hostname == _LOGIN and place != _LOGIN:
+                try:
+                    after = urljoin(here, answer.headers["Location"])
+                    leads_to = urlsplit(after).hostname
+                except ValueError:
+                    raise ReadError(f"{what}: {shown(href)} leads to something that is no address") from None
+                if leads_to == _LOGIN and place != _LOGIN:
                     raise _refused(what, href, "the server asks for a login", self.secret)
                 here = after
                 continue
@@ -333,6 +339,9 @@ class Transfer:
                 f"{what} ({shown(href)}) cannot be reached: {brief(error)}; tried {self.retries + 1} time(s) with "
                 f"timeout={self.timeout:g} s; change `timeout` or `retries`"
             ) from None
+        except ValueError:
+            # requests looks at redirects also where it is told not to follow them.
+            raise ReadError(f"{what} ({shown(href)}) leads to something that is no address; nothing was kept") from None
 
     def _check(self, answer: requests.Response, what: str, href: str, place: str, origin: str) -> None:
         status = answer.status_code
@@ -350,6 +359,12 @@ class Transfer:
                 "`retries` or `backoff`, or try later"
             )
         raise ReadError(f"{what} ({shown(href)}): HTTP {status} {answer.reason}; nothing was kept")
+
+
+def _length(answer: requests.Response) -> int | None:
+    """Return the number of bytes that a server promises, None where it says none that makes sense."""
+    text = answer.headers.get("Content-Length", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
 
 
 def _refused(what: str, href: str, why: str, secret: Secret | None, more: str = "") -> CredentialsError:

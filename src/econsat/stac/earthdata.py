@@ -203,7 +203,11 @@ def _check(
 
 
 def _href(item: pystac.Item, asset: str) -> str:
-    return item.assets[asset].get_absolute_href() or item.assets[asset].href
+    try:
+        return item.assets[asset].get_absolute_href() or item.assets[asset].href
+    except ValueError:
+        # No address that can be taken apart; `trusted` says no to it.
+        return item.assets[asset].href
 
 
 def _places(
@@ -242,9 +246,10 @@ def _default(item: pystac.Item) -> Path:
 def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
         raise DataError(
-            f"the folder {folder} cannot be made: {error.strerror}. Pass another folder=, or set ECONSAT_CACHE."
+            f"the folder {folder} cannot be made: {why}. Pass another folder=, or set ECONSAT_CACHE."
         ) from error
 
 
