@@ -156,3 +156,16 @@ def test_what_was_put_into_the_simulated_city_is_found_in_its_truth() -> None:
     for region, row in found.iterrows():
         assert row["change"] == pytest.approx(growth[region] * (1 + depth[region]) - 1, abs=0.04)
         assert row["usual"] == pytest.approx(growth[region] - 1, abs=0.01)
+
+
+def test_few_windows_of_a_long_event_count_as_two() -> None:
+    # 4 windows of 6 months before the event: 2 independent ones, t with one degree of freedom
+    values = season(0.03, seed=4)
+    found = event.change(table_of({"a": values}, half=1e-9), event=("2017-10", "2018-03"))
+    row = found.loc["a"]
+    assert row["n_usual"] == 4
+    means = pd.Series(values).rolling(6).mean().to_numpy()
+    usual = np.log(means[17:21] / means[5:9])
+    d = np.log1p(row["change"])
+    half = 12.7062 * usual.std(ddof=1) * np.sqrt(1.5)
+    assert np.log1p([row["lower"], row["upper"]]) == pytest.approx([d - half, d + half], rel=1e-4)

@@ -37,8 +37,8 @@ def change(
 
     .. math:: d \pm \sqrt{h^2 + \left(t_{\nu} \, s \sqrt{1 + 1 / \nu'}\right)^2}
 
-    with h the half-width from the values' intervals, :math:`\nu' = m / k` (windows of k months overlap) and
-    :math:`\nu = \max(\nu' - 1, 1)` degrees of freedom.
+    with h the half-width from the values' intervals, :math:`\nu' = \max(m / k, 2)` (windows of k months overlap) and
+    :math:`\nu = \nu' - 1` degrees of freedom.
 
     Parameters
     ----------
@@ -68,6 +68,16 @@ def change(
     ModelError
         If the table has several indicators or is not by month, the event is longer than a year or not in the table, or
         no region has it and the year before.
+
+    Notes
+    -----
+    d holds the growth that there would have been anyway, which `usual` states; a steady trend and the seasons do not
+    widen the interval.
+
+    `p` is a share, not the size of a test: windows of k months overlap, so that in a short history, or for a long
+    event, few of them are independent, and an event of a year lies outside all of them more often than `p` says. The
+    interval allows for the overlap, but not for shocks that last: where lights wander (a random walk) and the history
+    is below about five years, it holds the change less often than its level.
 
     Examples
     --------
