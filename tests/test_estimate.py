@@ -365,3 +365,41 @@ def test_an_elasticity_shows_itself() -> None:
     assert rows["Standard errors"] == "clustered by country"
     assert rows["log(lights)"].startswith(f"{estimate.loc['lights', 'coef']:.4f} ({estimate.loc['lights', 'se']:.4f})")
     assert panel.table is table
+
+
+class TestOddAttrsAndTypes:
+    def test_attrs_of_none_and_missing_are_left_out(self, one: Estimate) -> None:
+        nothing = dict.fromkeys(("labels", "figures", "outcome", "effects", "interval", "spec", "r2_within"))
+        shown = table(as_estimate(one, **nothing, n=pd.NA, n_units="many"))
+        assert "None" not in str(shown.to_markdown())
+        assert "Observations" not in repr(shown)
+        assert re.search(r"Units +many", repr(shown))
+        assert "None" not in repr(table(one, one, names=["a", None]))  # type: ignore[list-item]
+
+    def test_missing_numbers_of_nullable_types(self) -> None:
+        frame = pd.DataFrame(
+            {"coef": [1.0, 2.0], "se": [pd.NA, 0.5], "lower": [0.5, 1.0], "upper": [1.5, 3.0], "p": [pd.NA, 0.001]},
+            index=["a", "b"],
+        ).astype("Float64")
+        text = repr(table(frame, stars=True, notes=False))
+        assert "(–)" in text
+        assert "2.000***" in text
+
+    def test_sizes_beyond_the_digits_of_a_double_have_an_exponent(self) -> None:
+        assert number(1e300, 0) == "1.000e+300"
+        assert number(999_999_999_999.0, 0) == "999,999,999,999"
+
+    def test_caption_in_a_list(self, one: Estimate) -> None:
+        assert r"\caption[short]{long}" in str(one.to_latex(caption=["long", "short"]))
+
+    def test_entities_in_names_are_text_in_markdown(self) -> None:
+        assert r"a\&lt;b" in str(make({"a&lt;b": (1.0, 0.5)}).to_markdown())
+
+    def test_digits_and_stars(self, one: Estimate) -> None:
+        assert repr(table(one, digits=np.int64(2))) == repr(table(one, digits=2))  # type: ignore[arg-type]
+        for digits in (-1, "two", 1.5):
+            with pytest.raises(ModelError, match="`digits` is a number"):
+                one.to_latex(digits=digits)
+        for stars in (0.05, "many"):
+            with pytest.raises(ModelError, match="`stars` is True, False"):
+                table(one, stars=stars)  # type: ignore[arg-type]

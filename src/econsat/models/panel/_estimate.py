@@ -6,10 +6,11 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TextIO, overload
 
+import numpy as np
 import pandas as pd
 
 from econsat.errors import ModelError
-from econsat.models.panel._regression_table import NEEDED, RegressionTable, as_latex, levels_of, put
+from econsat.models.panel._regression_table import NEEDED, RegressionTable, as_latex, checked_digits, levels_of, put
 
 __all__ = ["Estimate", "RegressionTable", "as_estimate", "table"]
 
@@ -205,11 +206,14 @@ def table(
         names = [names]
     if names is not None and len(names) != len(columns):
         raise ModelError(f"`names` has {len(names)} heads for {len(columns)} estimates.")
-    heads = [each.attrs.get("outcome", "") for each in columns] if names is None else names
-    if isinstance(digits, bool) or not isinstance(digits, int) or digits < 0:
-        raise ModelError(f"`digits` is a number of decimals, 0 or more; got {digits!r}.")
+    heads = [each.attrs.get("outcome") for each in columns] if names is None else names
     return RegressionTable(
-        columns, tuple(map(str, heads)), _terms(columns, terms), notes=notes, stars=levels_of(stars), digits=digits
+        columns,
+        tuple("" if head is None else str(head) for head in heads),
+        _terms(columns, terms),
+        notes=notes,
+        stars=levels_of(stars),
+        digits=checked_digits(digits),
     )
 
 
@@ -222,14 +226,18 @@ def _checked(frame: pd.DataFrame, i: int) -> Estimate:
     text = [name for name in NEEDED if name in frame and not pd.api.types.is_numeric_dtype(frame[name])]
     if text:
         raise ModelError(f"Estimate {i}: the column(s) {text} are not numeric.")
-    return as_estimate(frame)
+    out = as_estimate(frame)
+    for name in (*NEEDED, *(["p"] if "p" in out and pd.api.types.is_numeric_dtype(out["p"]) else [])):
+        # missing numbers of the nullable types are NaN here
+        out[name] = out[name].to_numpy(dtype="float64", na_value=np.nan)
+    return out
 
 
 def _terms(columns: tuple[Estimate, ...], terms: Sequence[str] | Mapping[str, str] | None) -> dict[str, str]:
     found = list(dict.fromkeys(term for each in columns for term in each.index))
     labels: dict[Any, str] = {}
     for each in reversed(columns):
-        labels |= each.attrs.get("labels", {})
+        labels |= each.attrs.get("labels") or {}
     if terms is None:
         order: Iterable[Any] = sorted(found, key=lambda term: term == "Intercept")
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -123,9 +124,9 @@ class RegressionTable:
         ]
         if not any(_differ(each.attrs, "r2_within", "r2_within_unit") for each in self.estimates):
             foot = [row for row in foot if row[0] != _XTREG]
-        figures = dict.fromkeys(label for each in self.estimates for label in each.attrs.get("figures", {}))
+        figures = dict.fromkeys(label for each in self.estimates for label in (each.attrs.get("figures") or {}))
         foot += [
-            (label, tuple(_lines(each.attrs.get("figures", {}).get(label)) for each in self.estimates))
+            (label, tuple(_lines((each.attrs.get("figures") or {}).get(label)) for each in self.estimates))
             for label in figures
         ]
         return Grid(
@@ -165,25 +166,34 @@ def levels_of(stars: bool | Sequence[float]) -> tuple[float, ...]:
     """Return the levels of p that stars are set at."""
     if isinstance(stars, bool):
         return STARS if stars else ()
-    levels = tuple(float(level) for level in stars)
+    try:
+        levels = tuple(float(level) for level in stars)
+    except (TypeError, ValueError):
+        levels = (0.0,)
     if not all(0 < level < 1 for level in levels) or list(levels) != sorted(set(levels), reverse=True):
         raise ModelError(f"`stars` is True, False, or falling levels of p such as {STARS}; got {stars!r}.")
     return levels
 
 
+def checked_digits(digits: Any) -> int:
+    if isinstance(digits, bool) or not isinstance(digits, Integral) or digits < 0:
+        raise ModelError(f"`digits` is a number of decimals, 0 or more; got {digits!r}.")
+    return int(digits)
+
+
 def _shown(attrs: Mapping[Any, Any], key: str, decimals: int | None) -> tuple[str, ...]:
     value = attrs.get(key)
-    if value is None or (isinstance(value, float) and np.isnan(value)):
+    if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
         return ("",)
-    if decimals is not None:
-        return (number(float(value), decimals),)
     if isinstance(value, str):
         return (value,)
+    if decimals is not None:
+        return (number(float(value), decimals),)
     return (", ".join(map(str, value)) or "none",)
 
 
 def _differ(attrs: Mapping[Any, Any], one: str, other: str) -> bool:
-    pair = [np.nan if attrs.get(key) is None else float(attrs[key]) for key in (one, other)]
+    pair = [np.nan if attrs.get(key) is None or attrs[key] is pd.NA else float(attrs[key]) for key in (one, other)]
     return not np.isclose(pair[0], pair[1], rtol=1e-12, equal_nan=True)
 
 
@@ -215,7 +225,7 @@ def as_latex(
 ) -> str | None:
     encoding = options.pop("encoding", None) or "utf-8"
     stars = levels_of(options.pop("stars", whole.stars))
-    digits = options.pop("digits", whole.digits)
+    digits = checked_digits(options.pop("digits", whole.digits))
     strange = sorted(set(options) - set(_LATEX_OPTIONS))
     if strange:
         raise ModelError(

@@ -16,6 +16,8 @@ MISSING = "–"
 _MINUS = "−"
 # Beyond this many decimals a number is written with an exponent.
 _MOST_DECIMALS = 6
+# A double has no digits beyond these.
+_LARGEST = 1e15
 _LATEX = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
@@ -72,7 +74,7 @@ def number(value: float, decimals: int) -> str:
         return MISSING
     if np.isinf(value):
         return "∞" if value > 0 else f"{_MINUS}∞"
-    if decimals > _MOST_DECIMALS:
+    if decimals > _MOST_DECIMALS or abs(value) >= _LARGEST:
         text = f"{value:.3e}"
     else:
         text = f"{value:,.{decimals}f}"
@@ -124,7 +126,7 @@ def to_html(grid: Grid, *, caption: str | None = None) -> str:
 def to_latex(
     grid: Grid,
     *,
-    caption: str | tuple[str, str] | None,
+    caption: str | tuple[str, str] | list[str] | None,
     label: str | None,
     position: str | None,
     column_format: str | None,
@@ -162,13 +164,13 @@ def _as_it_is(text: str) -> str:
 def _float(
     lines: list[str],
     *,
-    caption: str | tuple[str, str] | None,
+    caption: str | tuple[str, str] | list[str] | None,
     label: str | None,
     position: str | None,
     e: Callable[[str], str],
 ) -> list[str]:
     head = [rf"\begin{{table}}[{position}]" if position else r"\begin{table}", r"\centering"]
-    if isinstance(caption, tuple):
+    if isinstance(caption, tuple | list):
         head.append(rf"\caption[{e(caption[1])}]{{{e(caption[0])}}}")
     elif caption is not None:
         head.append(rf"\caption{{{e(caption)}}}")
@@ -184,7 +186,7 @@ def to_markdown(grid: Grid) -> str:
         return "| " + " | ".join(texts) + " |"
 
     def e(text: str) -> str:
-        return re.sub(r"([\\`*_{}\[\]<>|#~$])", r"\\\1", re.sub(r"\s+", " ", text))
+        return re.sub(r"([\\`*_{}\[\]<>|#~$&])", r"\\\1", re.sub(r"\s+", " ", text))
 
     heads = [" ".join(filter(None, texts)) for texts in zip(*grid.heads, strict=True)]
     lines = [row(["", *map(e, heads)]), row([":--", *[":-:"] * len(heads)])]
