@@ -829,7 +829,7 @@ class TestCountries:
         coef = np.linalg.lstsq(x, np.log(used["gdp"]), rcond=None)[0]
         assert table.loc["dn", "coef"] == pytest.approx(coef[0], rel=1e-7)
         change = panel.long_difference(countries, **arguments, start=(1992, 1993), end=(2005, 2006))
-        assert (change.attrs["n"], change.attrs["incomplete"], change.attrs["partial"]) == (162, 24, 1)
+        assert (change.attrs["n"], change.attrs["incomplete"], change.attrs["partial"]) == (162, 24, 0)
         rise = panel.asymmetric(countries, **arguments)
         assert rise.attrs["n_above"] + rise.attrs["n_below"] <= 2822
 

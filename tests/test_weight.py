@@ -313,6 +313,15 @@ class TestCombine:
         with pytest.raises(ModelError, match="different indexes"):
             combine(pd.Series([0.1], ["a"]), pd.Series([0.1], ["b"]), weight=0.5)
 
+    @pytest.mark.parametrize("name", ["weight", "variance_z", "variance_zhat"])
+    def test_labels_of_weights_and_variances_must_agree(self, name: str) -> None:
+        z = pd.Series([0.1, 0.2], index=["a", "b"])
+        other = pd.Series([0.2, 0.8], index=["b", "a"])
+        with pytest.raises(ModelError, match=f"`z` and `{name}` have different indexes"):
+            combine(z, z, **{"weight": 0.5, name: other})
+        # what is merely counted has no labels
+        assert combine(z, z, **{"weight": 0.5, name: other.reset_index(drop=True)}).index.tolist() == ["a", "b"]
+
 
 @pytest.fixture(scope="module")
 def simulated() -> pd.DataFrame:
@@ -446,3 +455,24 @@ class TestImpliedGrowth:
     def test_arguments(self, arguments: dict[str, Any], message: str) -> None:
         with pytest.raises(ModelError, match=message):
             implied_growth([0.1, 0.2], **arguments)
+
+
+class TestArguments:
+    @pytest.mark.parametrize("phi", ["high", [0.5, 0.6, 0.7]])
+    def test_shares_that_are_none(self, phi: Any) -> None:
+        with pytest.raises(ModelError, match="`phi`"):
+            optimal_weight(phi=phi, rho2=[0.1, 0.2])
+
+    @pytest.mark.parametrize("phi", ["high", None])
+    def test_shares_that_are_none_of_a_table(self, simulated: pd.DataFrame, phi: Any) -> None:
+        with pytest.raises(ModelError, match="`phi` is a share"):
+            optimal_weight(simulated, phi=phi, y="gdp", x="lights", unit="iso3", time="year")
+
+    def test_errors_of_other_places_are_not_paired(self) -> None:
+        changes = pd.Series([0.1, 0.2], index=["a", "b"])
+        with pytest.raises(ModelError, match="`dlog_lights` and `lights_se` have different indexes"):
+            implied_growth(changes, elasticity=1.5, lights_se=pd.Series([0.01, 0.09], index=["b", "a"]))
+
+    def test_more_errors_than_changes(self) -> None:
+        with pytest.raises(ModelError, match="`lights_se` has 2 values for 1 changes"):
+            implied_growth(pd.Series([0.1]), elasticity=1.5, lights_se=[0.01, 0.02])

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from econsat.errors import SmallUnitsWarning
+from econsat.models.panel._caller import outside
 from econsat.models.panel._convergence import convergence
 from econsat.models.panel._correlation import correlation
 from econsat.models.panel._design import EFFECTS, Design, check_interval, eras_of, names_of, read_design, with_index
@@ -231,7 +232,8 @@ def elasticity(
     'Conley, uniform kernel up to 200 km, 2 lag(s)'
     """
     check_interval(interval)
-    frame = with_index(frame, [y, x, unit, time, cluster, weights, eras, *names_of(controls), *(coordinates or ())])
+    controls = names_of(controls)
+    frame = with_index(frame, [y, x, unit, time, cluster, weights, eras, *controls, *names_of(coordinates)])
     eras = eras_of(frame, eras)
     design = read_design(
         frame,
@@ -261,12 +263,14 @@ def elasticity(
     check_rows(rows, design)
     n_units = int(rows.data["unit"].nunique()) if unit is not None else 0
     why = small_units(frame, level=level, unit_area_km2=unit_area_km2, n_units=n_units)
-    warn_of_rows(rows, design, of=len(frame), stacklevel=2)
+    # `convergence` asks in the name of its own caller
+    stacklevel = outside()
+    warn_of_rows(rows, design, of=len(frame), stacklevel=stacklevel)
     if why is not None and "unit" in design.effects and time is not None:
-        warnings.warn(advice(why), SmallUnitsWarning, stacklevel=2)
+        warnings.warn(advice(why), SmallUnitsWarning, stacklevel=stacklevel)
     fitted = fit(rows, design)
     spread = covariance(fitted, rows, design)
-    warn_of_errors(spread, design, stacklevel=2)
+    warn_of_errors(spread, design, stacklevel=stacklevel)
     out = written(fitted, spread, rows, design, interval=interval, frame=frame, exclude=exclude)
     if quadratic:
         out.attrs |= _curve(fitted, spread, rows, design, interval)

@@ -12,10 +12,10 @@ import pandas as pd
 
 from econsat.errors import DroppedRowsWarning, ModelError
 from econsat.models.panel import _typeset
-from econsat.models.panel._design import check_interval, known_columns, with_index
+from econsat.models.panel._design import check_interval, known_columns, names_of, with_index
 from econsat.models.panel._estimate import Estimate, as_estimate
 from econsat.models.panel._one_era import check_one_era
-from econsat.models.panel._rows import numbers_of
+from econsat.models.panel._rows import as_period, blank, numbers_of
 
 __all__ = ["convergence"]
 
@@ -86,6 +86,7 @@ def convergence(
           the speed falls; negative where places drift apart, infinite where b is -1/T or below;
         - `half_life`, `half_life_lower`, `half_life_upper`: years, infinite where the speed is not positive;
         - `n_groups` with `effects` (`n_units` is None: the places are the rows);
+        - `dropped`: of a panel, places are counted, and as `unnamed` rows of its ends that name no place;
         - `years`, and `verdict`: ``convergence`` or ``divergence`` where the interval of b lies on one side of zero,
           else ``undecided``.
 
@@ -131,7 +132,8 @@ def convergence(
     if panel_form:
         if unit is None or time is None:
             raise ModelError("A panel needs `unit` and `time`, the columns of places and periods.")
-        names = [name for name in (effects, options.get("cluster")) if isinstance(name, str)]
+        more = (effects, options.get("cluster"), options.get("weights"), *names_of(options.get("coordinates")))
+        names = [name for name in (*more, *names_of(controls)) if isinstance(name, str)]
         frame, growth, initial, years, lost = _from_panel(frame, str(y), unit, time, start, end, years, names)
     elif unit is not None or time is not None or start is not None or end is not None:
         raise ModelError(
@@ -164,7 +166,7 @@ def convergence(
     if any(lost.values()):
         out.attrs["spec"] += f"; {_said(lost)}"
         dropped = out.attrs["dropped"]
-        out.attrs["dropped"] = dropped | {why: dropped[why] + count for why, count in lost.items()}
+        out.attrs["dropped"] = dropped | {why: dropped.get(why, 0) + count for why, count in lost.items()}
         out.attrs["dropped"]["total"] += sum(lost.values())
     # the effects are of groups; the units are the places, one a row
     out.attrs["n_groups"], out.attrs["n_units"] = out.attrs["n_units"], None
@@ -229,14 +231,19 @@ def _from_panel(
     frame = with_index(frame, [y, unit, time, frame.attrs.get("eras"), *more])
     for argument, name in (("y", y), ("unit", unit), ("time", time)):
         known_columns(frame, [name], argument)
+    if isinstance(frame[time].dtype, pd.CategoricalDtype):
+        frame = frame.copy()
+        frame[time] = frame[time].astype(frame[time].cat.categories.dtype)
     periods = frame[time].dropna()
     if periods.empty:
         raise ModelError(f"All {len(frame)} rows are missing in {time!r}.")
-    first = periods.min() if start is None else start
-    last = periods.max() if end is None else end
+    first = periods.min() if start is None else as_period(periods, start, "start")
+    last = periods.max() if end is None else as_period(periods, end, "end")
+    named = ~blank(frame[unit])
+    unnamed = int((~named & frame[time].isin([first, last]).to_numpy()).sum())
     at: dict[str, pd.DataFrame] = {}
     for argument, value in (("start", first), ("end", last)):
-        rows = frame[(frame[time] == value) & frame[unit].notna()]
+        rows = frame[(frame[time] == value).to_numpy(dtype=bool, na_value=False) & named]
         if rows.empty:
             seen = f"it runs from {periods.min()} to {periods.max()}"
             raise ModelError(f"`{argument}` is {value!r}, and no row has it in {time!r} ({seen}).")
@@ -263,10 +270,10 @@ def _from_panel(
     everyone = begin.index.union(finish.index, sort=False)
     ends = pd.DataFrame({"begin": begin.reindex(everyone), "finish": finish.reindex(everyone)})
     whole, positive = ends.notna().all(axis=1), (ends > 0).all(axis=1)
-    lost = {"missing": int((~whole).sum()), "non_positive": int((whole & ~positive).sum())}
+    lost = {"missing": int((~whole).sum()), "non_positive": int((whole & ~positive).sum()), "unnamed": unnamed}
     if any(lost.values()):
         warnings.warn(
-            f"{sum(lost.values())} of {len(ends)} places are left out: {_said(lost)}.",
+            f"{int((~positive).sum())} of {len(ends)} places are left out: {_said(lost)}.",
             DroppedRowsWarning,
             stacklevel=3,
         )
@@ -281,6 +288,7 @@ def _from_panel(
 def _said(lost: dict[str, int]) -> str:
     return (
         f"{lost['missing']} place(s) without a value at start or end, {lost['non_positive']} without a logarithm there"
+        + (f"; and {lost['unnamed']} row(s) that name no place" if lost["unnamed"] else "")
     )
 
 
@@ -288,7 +296,12 @@ def years_between(first: Any, last: Any) -> float:
     """Return the years between two numbers of years, dates or periods."""
     if isinstance(first, pd.Period):
         first, last = first.to_timestamp(), last.to_timestamp()
-    gap = last - first
+    try:
+        gap = last - first
+    except TypeError as error:
+        raise ModelError(
+            f"The years from {first!r} to {last!r} cannot be told: `time` must hold numbers of years, dates or periods."
+        ) from error
     if hasattr(gap, "total_seconds"):
         return float(pd.Timedelta(gap) / pd.Timedelta(days=1)) / _YEAR
     return float(gap)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from econsat.errors import ModelError
@@ -109,7 +110,7 @@ def read_design(
         raise ModelError(f"`unit` and `time` are both {unit!r}; an observation has one of each.")
     if len({y, *terms}) != len(terms) + 1:
         raise ModelError(f"`y`, `x` and `controls` must be different columns; got {[y, *terms]}.")
-    logged = ((y, x) if logs else ()) if isinstance(logs, bool) else names_of(logs)
+    logged = ((y, x) if logs else ()) if isinstance(logs, bool | np.bool_) else names_of(logs)
     strange = [name for name in logged if name not in (y, *terms)]
     if strange:
         raise ModelError(f"`logs` names {strange}, which is neither `y`, `x` nor among `controls`.")
@@ -125,6 +126,9 @@ def read_design(
         raise ModelError("`quadratic` and break_term='slope' together are not offered; choose one of them.")
     if quadratic and f"{x}^2" in terms:
         raise ModelError(f"`quadratic` adds the term '{x}^2', and `controls` has a column of that name; rename it.")
+    if not wanted and "Intercept" in terms:
+        argument = "x" if x == "Intercept" else "controls"
+        raise ModelError(f"`{argument}` names 'Intercept', which the constant is called; rename the column.")
     return Design(y, terms, logged, wanted, assumed, keys, numbers, bool(quadratic), bool(trends), term, singletons)
 
 
@@ -133,8 +137,11 @@ def one_of(argument: str, value: Any, allowed: Sequence[str]) -> None:
         raise ModelError(f"`{argument}` must be {' or '.join(map(repr, allowed))}; got {value!r}.")
 
 
-def names_of(names: Sequence[str] | str | None) -> tuple[str, ...]:
-    return (names,) if isinstance(names, str) else tuple(names or ())
+def names_of(names: Any) -> tuple[str, ...]:
+    """Return names as a tuple, of one name and of an array or Index of them, too."""
+    if names is None or names is False:
+        return ()
+    return tuple(names) if pd.api.types.is_list_like(names) else (names,)
 
 
 def _effects(effects: Sequence[str] | str | None, keys: Mapping[str, str]) -> tuple[str, ...]:
@@ -212,11 +219,29 @@ def check_interval(interval: float) -> None:
         raise ModelError(f"`interval` is a level between 0 and 1, such as 0.95; got {interval!r}.")
 
 
+def check_aligned(given: Mapping[str, Any]) -> None:
+    """Raise where Series have different indexes: their values would be paired by position.
+
+    Series of rows that are merely counted (0, 1, ...) or of one value have no labels to pair by.
+    """
+    series = {name: each for name, each in given.items() if isinstance(each, pd.Series) and len(each) > 1}
+    series = {name: each for name, each in series.items() if not each.index.equals(pd.RangeIndex(len(each)))}
+    first = next(iter(series), "")
+    for name, each in series.items():
+        if not each.index.equals(series[first].index):
+            raise ModelError(
+                f"`{first}` and `{name}` have different indexes; align them first, as by "
+                f"`{name} = {name}.reindex({first}.index)`."
+            )
+
+
 def known_columns(frame: pd.DataFrame, names: Sequence[str], argument: str) -> None:
     if not isinstance(frame, pd.DataFrame):
         raise ModelError(f"`frame` must be a DataFrame with one row an observation; got {type(frame).__name__}.")
     columns = [str(name) for name in frame.columns]
     for name in names:
+        if isinstance(name, pd.Series | pd.DataFrame):
+            raise ModelError(f"`{argument}` must be the name of a column; got a {type(name).__name__}.")
         if not isinstance(name, Hashable):
             raise ModelError(f"`{argument}` must be the name of a column; got {name!r}.")
         if name not in frame.columns:
@@ -231,7 +256,9 @@ def with_index(frame: pd.DataFrame, names: Sequence[Any]) -> pd.DataFrame:
     """Return the table with the levels of its index that `names` asks for as columns."""
     if not isinstance(frame, pd.DataFrame):
         raise ModelError(f"`frame` must be a DataFrame with one row an observation; got {type(frame).__name__}.")
-    hidden = [name for name in frame.index.names if name is not None and name in names and name not in frame.columns]
+    # a column itself in place of its name is told below, and cannot be compared with one
+    wanted = [name for name in names if pd.api.types.is_scalar(name) or isinstance(name, tuple)]
+    hidden = [name for name in frame.index.names if name is not None and name in wanted and name not in frame.columns]
     return frame.reset_index(level=hidden) if hidden else frame
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from econsat.errors import ModelError, SmallUnitsWarning
+from econsat.errors import DroppedRowsWarning, ModelError, SmallUnitsWarning
 from econsat.models.panel._design import (
     EFFECTS,
     Design,
@@ -24,7 +24,7 @@ from econsat.models.panel._design import (
 )
 from econsat.models.panel._estimate import Estimate, as_estimate
 from econsat.models.panel._fit import check_left, covariance, fit, wald
-from econsat.models.panel._rows import check_rows, excluded, numbers_of, usable_rows
+from econsat.models.panel._rows import as_period, blank, check_rows, excluded, numbers_of, usable_rows
 from econsat.models.panel._small_units import advice, small_units
 from econsat.models.panel._spec import warn_of_errors, warn_of_rows, written
 from econsat.models.panel._sweep import Ranks, sweep
@@ -94,8 +94,8 @@ def long_difference(
     -------
     Estimate
         As `elasticity` returns it, with ``Intercept``. ``.attrs`` besides: `start`, `end`, `incomplete` (units left out
-        because one end is missing, in `dropped` as `missing`) and `partial` (units used with some periods of an end
-        missing). Rows are units.
+        because one end is missing, in `dropped` as `missing`), `partial` (units used with some periods of an end
+        missing) and `unnamed` (rows of the ends that name no unit, left out). Rows are units.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def long_difference(
     Warns
     -----
     DroppedRowsWarning
-        If units lack an end.
+        If units lack an end, or rows of the ends name no unit.
     SmallUnitsWarning
         If the units are small, by the rule that `elasticity` states.
 
@@ -124,7 +124,7 @@ def long_difference(
     check_interval(interval)
     one_of("average", average, ("logs", "levels"))
     controls = names_of(controls)
-    frame = with_index(frame, [y, x, unit, time, cluster, weights, *controls, *(coordinates or ())])
+    frame = with_index(frame, [y, x, unit, time, cluster, weights, eras, *controls, *names_of(coordinates)])
     # read once as a panel, for the checks of columns and names
     panel = read_design(
         frame, y=y, x=x, unit=unit, time=time, effects=(), cluster=False, logs=logs, controls=controls, weights=weights
@@ -135,8 +135,11 @@ def long_difference(
         raise ModelError(f"`start` and `end` share {both}; a difference needs two spans.")
     broken = _era_break(frame[frame[time].isin([*ends["start"], *ends["end"]])], eras_of(frame, eras), break_term)
     columns = [y, x, *controls]
+    named = ~blank(frame[unit])
+    unnamed = int((~named & frame[time].isin([*ends["start"], *ends["end"]]).to_numpy()).sum())
+    frame = frame[named]
     by_unit, partial = _changes(frame, panel, ends, columns, average)
-    kept = [name for name in (cluster, weights, *(coordinates or ())) if name is not None]
+    kept = [name for name in (cluster, weights, *names_of(coordinates)) if name is not None]
     known_columns(frame, kept, "cluster, weights or coordinates")
     if isinstance(unit_area_km2, str):
         known_columns(frame, [unit_area_km2], "unit_area_km2")
@@ -167,6 +170,12 @@ def long_difference(
     rows = usable_rows(by_unit, design, exclude)
     check_rows(rows, design)
     warn_of_rows(rows, design, of=len(by_unit), stacklevel=2)
+    if unnamed:
+        warnings.warn(
+            f"{unnamed} row(s) of `start` and `end` are left out, because they name no unit in {unit!r}.",
+            DroppedRowsWarning,
+            stacklevel=2,
+        )
     why = small_units(by_unit, level=level, unit_area_km2=unit_area_km2, n_units=len(rows))
     if why is not None:
         warnings.warn(advice(why), SmallUnitsWarning, stacklevel=2)
@@ -176,19 +185,20 @@ def long_difference(
     said = replace(design, logged=panel.logged)
     table = written(fitted, spread, rows, said, interval=interval, frame=by_unit, exclude=exclude)
     spans = " to ".join("/".join(map(str, ends[end])) for end in ("start", "end"))
-    used = set(by_unit[unit].iloc[rows.data.index]) if len(rows) == len(by_unit) else None
-    n_partial = len(partial) if used is None else len(partial & used)
+    n_partial = len(partial & set(by_unit.loc[rows.used, unit]))
     table.attrs |= {
         "start": list(ends["start"]),
         "end": list(ends["end"]),
         "incomplete": rows.dropped["missing"],
         "partial": n_partial,
+        "unnamed": unnamed,
         "outcome": f"change of {panel.said(y)}",
         "labels": {name: f"change of {panel.said(name)}" for name in (x, *controls)},
         "spec": f"changes from {spans} (mean of the {average if panel.logged else 'values'} of an end): "
         + table.attrs["spec"]
         + (f"; {broken}, a common jump between them is in the constant" if broken else "")
-        + (f"; {n_partial} unit(s) with some periods of an end missing" if n_partial else ""),
+        + (f"; {n_partial} unit(s) with some periods of an end missing" if n_partial else "")
+        + (f"; {unnamed} row(s) without a {unit} left out" if unnamed else ""),
     }
     return as_estimate(table)
 
@@ -216,10 +226,7 @@ def _periods(frame: pd.DataFrame, time: str, given: Any, argument: str) -> list[
     """Return the periods of one end as they are in the table."""
     values = list(given) if pd.api.types.is_list_like(given) else [given]
     column = frame[time]
-    if pd.api.types.is_datetime64_any_dtype(column):
-        values = [pd.Timestamp(str(value)) for value in values]
-    elif isinstance(column.dtype, pd.PeriodDtype):
-        values = list(pd.PeriodIndex([str(value) for value in values], dtype=column.dtype))
+    values = [as_period(column, value, argument) for value in values]
     absent = [value for value in values if not (column == value).any()]
     if absent or not values:
         seen = sorted(column.dropna().unique().tolist(), key=str)
@@ -379,7 +386,7 @@ def asymmetric(
         fitted = replace(fitted, ranks=Ranks(unit=used.total - 1))
     spread = covariance(fitted, parts, second)
     table = written(fitted, spread, parts, second, interval=interval, frame=frame, exclude=exclude)
-    spec = table.attrs["spec"].split("; ", 2)[2]
+    spec = table.attrs["spec"].removeprefix(f"{design.said(y)} on {design.said(x)}; no fixed effects; ")
     gap = fitted.back @ fitted.coef
     equality = wald(fitted, spread, np.array([[1.0, -1.0, 0.0]]))
     table.attrs |= {

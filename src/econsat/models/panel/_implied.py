@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from econsat.errors import ModelError, ModelWarning
-from econsat.models.panel._design import check_interval
+from econsat.models.panel._design import check_aligned, check_interval
 
 __all__ = ["implied_growth"]
 
@@ -52,7 +52,7 @@ def implied_growth(
     Raises
     ------
     ModelError
-        If the elasticity is not above 0, an error is negative, or lengths differ.
+        If the elasticity is not above 0, an error is negative, or lengths or indexes differ.
 
     Warns
     -----
@@ -80,7 +80,10 @@ def implied_growth(
     beta, error = float(elasticity), float(elasticity_se)
     if not 0 < beta < np.inf:
         raise ModelError(f"`elasticity` is d log lights / d log GDP, above 0; got {elasticity!r}.")
+    check_aligned({"dlog_lights": dlog_lights, "lights_se": lights_se})
     changes = np.asarray(dlog_lights, dtype=np.float64)
+    if changes.ndim == 1 and np.ndim(lights_se) and np.size(lights_se) not in (1, len(changes)):
+        raise ModelError(f"`lights_se` has {np.size(lights_se)} values for {len(changes)} changes.")
     try:
         changes, noise = np.broadcast_arrays(np.atleast_1d(changes), np.asarray(lights_se, dtype=np.float64))
     except ValueError as wrong:

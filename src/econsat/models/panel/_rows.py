@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from datetime import date
 from decimal import Decimal
 from numbers import Real
 from typing import Any
@@ -30,7 +31,7 @@ class Rows:
 
     `data` has the columns `y`, those of `names` (label of the engine to name of the term), the codes `unit`, `time`,
     `cluster`, `eras` and `group` (the units' effects: units, or units by eras), and `weights`, `lon`, `lat`, `step`
-    (time in periods) where they are asked for.
+    (time in periods) where they are asked for. `used` tells which rows of the table they are.
     """
 
     data: pd.DataFrame
@@ -38,6 +39,7 @@ class Rows:
     dropped: dict[str, int]
     eras: tuple[str, ...] = ()
     absorbed_break: bool = False
+    used: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
 
     def __len__(self) -> int:
         return len(self.data)
@@ -60,7 +62,7 @@ def usable_rows(frame: pd.DataFrame, design: Design, exclude: Sequence[Any]) -> 
     for column in (*numbers.values(), *roles.values()):
         known &= column.notna().to_numpy()
     for column in keys.values():
-        known &= ~_blank(column)
+        known &= ~blank(column)
     positive = np.ones(len(frame), dtype=bool)
     for name in design.logged:
         positive &= ~(numbers[name] <= 0).to_numpy()
@@ -99,19 +101,21 @@ def usable_rows(frame: pd.DataFrame, design: Design, exclude: Sequence[Any]) -> 
     if "unit" in out:
         out["group"] = out["unit"]
     names = {f"x{i}": name for i, name in enumerate(design.terms)}
-    return _with_forms(Rows(pd.DataFrame(out), names, dropped), design, keys.get("eras"), used)
+    return replace(_with_forms(Rows(pd.DataFrame(out), names, dropped), design, keys.get("eras"), used), used=used)
 
 
-def _blank(key: pd.Series) -> np.ndarray:
+def blank(key: pd.Series) -> np.ndarray:
     """Tell the cells that are missing: an empty text is how Stata writes a missing one."""
-    missing = key.isna().to_numpy()
+    missing = np.asarray(key.isna())
     if pd.api.types.is_numeric_dtype(key) or pd.api.types.is_datetime64_any_dtype(key):
         return missing
     return np.asarray(missing | np.array([isinstance(value, str) and not value.strip() for value in key], dtype=bool))
 
 
 def excluded(exclude: Any) -> tuple[Any, ...]:
-    """Return the units to exclude as a tuple, of one unit, too."""
+    """Return the units to exclude as a tuple, of one unit or none, too."""
+    if exclude is None:
+        return ()
     return tuple(exclude) if pd.api.types.is_list_like(exclude) else (exclude,)
 
 
@@ -178,6 +182,13 @@ def _with_forms(rows: Rows, design: Design, era: pd.Series | None, used: np.ndar
             for i, name in enumerate(eras[1:], 1):
                 data = data.assign(**{f"era{i}": (code == i).astype(float)})
                 names[f"era{i}"] = f"{column}[{name}]"
+    added = {f"{x}[{name}]" for name in eras} if design.break_term == "slope" else set()
+    added |= {name for label, name in names.items() if label.startswith("era")}
+    twice = sorted(map(str, added & set(design.terms)))
+    if twice:
+        raise ModelError(
+            f"break_term={design.break_term!r} adds the term(s) {twice}; rename the column(s) of that name."
+        )
     if design.break_term == "slope":
         slopes = {f"x0e{i}": np.where(code == i, data["x0"], 0.0) for i in range(len(eras))}
         data = data.assign(**slopes)
@@ -245,6 +256,21 @@ def _from_objects(column: pd.Series) -> pd.Series:
     return pd.Series(numbers, index=column.index, dtype="float64")
 
 
+def as_period(column: pd.Series, value: Any, argument: str) -> Any:
+    """Return a period in the type of the column: years and texts of dates, too."""
+    try:
+        if isinstance(column.dtype, pd.PeriodDtype):
+            return pd.PeriodIndex([str(value)], dtype=column.dtype)[0]
+        if isinstance(column.dtype, pd.DatetimeTZDtype):
+            stamp = pd.Timestamp(str(value))
+            return stamp if stamp.tz is not None else stamp.tz_localize(column.dtype.tz)
+        if pd.api.types.is_datetime64_any_dtype(column):
+            return pd.Timestamp(str(value))
+    except ValueError as error:
+        raise ModelError(f"`{argument}` holds {value!r}, which is no date; {column.name!r} holds dates.") from error
+    return value
+
+
 def steps_of(time: pd.Series, name: str) -> np.ndarray:
     """Return times as numbers of periods: numbers as they are, dates in the longest step that all of them share."""
     if isinstance(time.dtype, pd.CategoricalDtype):
@@ -253,6 +279,8 @@ def steps_of(time: pd.Series, name: str) -> np.ndarray:
         return np.array([np.nan if v is pd.NaT else v.ordinal for v in time], dtype=float)
     if pd.api.types.is_datetime64_any_dtype(time):
         return _steps_of_dates(time)
+    if time.dtype == object and all(isinstance(value, date) for value in time.dropna()):
+        return _steps_of_dates(pd.to_datetime(time))
     numbers = pd.to_numeric(time, errors="coerce")
     if (numbers.isna() & time.notna()).any():
         seen = time[numbers.isna() & time.notna()].iloc[0]

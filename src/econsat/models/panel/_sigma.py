@@ -12,7 +12,7 @@ from econsat.errors import DroppedRowsWarning, ModelError
 from econsat.models.panel._convergence import years_between
 from econsat.models.panel._design import check_interval, known_columns, with_index
 from econsat.models.panel._one_era import check_one_era
-from econsat.models.panel._rows import numbers_of
+from econsat.models.panel._rows import blank, numbers_of
 
 __all__ = ["sigma_convergence"]
 
@@ -87,7 +87,7 @@ def sigma_convergence(
     check_one_era(frame, instead="keep the periods of one, or harmonise the series first")
     values = numbers_of(frame, y)
     keys = frame[[unit, time]].reset_index(drop=True)
-    known = values.notna() & keys.notna().all(axis=1)
+    known = values.notna() & ~(blank(keys[unit]) | blank(keys[time]))
     positive = ~(values <= 0) if logs else known | True
     used = known & positive
     rows = keys[used].assign(value=np.log(values[used]) if logs else values[used])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -38,8 +38,10 @@ def small_units(
     n_units: int,
 ) -> str | None:
     """Return why the units are small, or None where nothing says that they are."""
+    said = "`level`"
     if level is None and unit_area_km2 is None:
-        level = frame.attrs.get("admin_level")
+        level, said = frame.attrs.get("admin_level"), "`level` (here of `frame.attrs['admin_level']`)"
+        level = None if isinstance(level, Real) and np.isnan(float(level)) else level
     if unit_area_km2 is not None:
         area = _median_area(frame, unit_area_km2)
         if area < _SMALL_KM2:
@@ -47,7 +49,7 @@ def small_units(
         if level is None:
             return None
     if level is not None:
-        number = _number(level)
+        number = _number(level, said)
         return f"the units are of level {level!r}" if number >= 2 else None
     if n_units > _MOST_COUNTRIES:
         return f"there are {n_units} units, more than there are countries"
@@ -64,13 +66,13 @@ def advice(why: str) -> str:
     )
 
 
-def _number(level: Any) -> int:
+def _number(level: Any, said: str) -> int:
     if isinstance(level, str) and level in LEVELS:
         return LEVELS[level]
-    if isinstance(level, Integral) and not isinstance(level, bool) and int(level) >= 0:
-        return int(level)
+    if isinstance(level, Real) and not isinstance(level, bool) and float(level).is_integer() and float(level) >= 0:
+        return int(float(level))
     raise ModelError(
-        f"`level` is one of {', '.join(LEVELS)}, or the number of an administrative level (0 for countries); got "
+        f"{said} is one of {', '.join(LEVELS)}, or the number of an administrative level (0 for countries); got "
         f"{level!r}."
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -125,9 +126,9 @@ def _labels(design: Design, rows: Rows) -> dict[str, str]:
         if label == "x0sq":
             out[name] = f"{design.said(x)}^2"
         elif label.startswith("x0e"):
-            out[name] = name.replace(x, design.said(x), 1)
+            out[name] = design.said(x) + name[len(str(x)) :]
         elif name in design.logged:
-            out[name] = design.said(name)
+            out[str(name)] = design.said(name)
     return out
 
 
@@ -171,13 +172,19 @@ def _floor(frame: pd.DataFrame, design: Design) -> str | None:
     if floor is None or not design.logged:
         return None
     if isinstance(floor, Mapping):
-        found = [f"{name} at {value:g}" for name, value in floor.items() if name in design.logged]
-        text = ", ".join(found)
+        text = ", ".join(f"{name} at {_value(value)}" for name, value in floor.items() if name in design.logged)
+    elif isinstance(floor, Real) and np.isnan(float(floor)):
+        return None
     else:
-        text = f"at {float(floor):g}"
+        text = f"at {_value(floor)}"
     if not text:
         return None
     return f"lights floored {text} by their source (smaller values are 0 there and have no logarithm)"
+
+
+def _value(floor: Any) -> str:
+    # what others have written into the attrs is repeated as it stands
+    return f"{float(floor):g}" if isinstance(floor, Real) else str(floor)
 
 
 def _spec(
@@ -189,7 +196,7 @@ def _spec(
     units: pd.Series | None,
     floor: str | None,
 ) -> str:
-    said = [design.said(name) for name in design.terms]
+    said = [str(design.said(name)) for name in design.terms]
     if design.quadratic:
         said.insert(1, f"{said[0]}^2")
     parts = [f"{design.said(design.y)} on {', '.join(said)}"]

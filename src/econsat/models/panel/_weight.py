@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from econsat.errors import ModelError, ModelWarning
-from econsat.models.panel._design import EFFECTS, check_interval
+from econsat.models.panel._design import EFFECTS, check_aligned, check_interval
 from econsat.models.panel._moments import Moments, Samples, samples_of
 
 __all__ = ["combine", "optimal_weight"]
@@ -171,12 +171,14 @@ def optimal_weight(
 
 def closed_form(phi: ArrayLike, rho2: ArrayLike, *, below: str, where: str = "", stacklevel: int = 3) -> Any:
     """Return the weight of given shares; `where` says in messages which group they belong to."""
-    share, explained = (np.asarray(each, dtype=np.float64) for each in (phi, rho2))
+    try:
+        share, explained = np.broadcast_arrays(*(np.asarray(each, dtype=np.float64) for each in (phi, rho2)))
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"`phi` and `rho2` are shares, of shapes that fit one another; got {phi!r}{where}.") from error
     if (share <= 0).any() or (share > 1).any():
         raise ModelError(f"`phi` is a share above 0 and at most 1; got {phi!r}{where}.")
     if (explained < 0).any() or (explained > 1).any():
         raise ModelError(f"`rho2` is a share from 0 to 1; got {rho2!r}{where}.")
-    share, explained = np.broadcast_arrays(share, explained)
     with np.errstate(invalid="ignore", divide="ignore"):
         # both measures without error are equal: any weight is right, the limit from phi = 1 is taken
         weight = np.where(share == 1, 1.0, (share - explained) / (1.0 - explained))
@@ -242,13 +244,20 @@ def _shares(phi: Any, samples: Samples, by: str | None) -> dict[Any, float]:
             raise ModelError(
                 f"With a table, `phi` is one share, or a mapping of group to share with `by`; got {phi!r}."
             )
-        return dict.fromkeys(samples.moments, float(phi))
+        return dict.fromkeys(samples.moments, _number(phi))
     given = dict(phi.items())
     absent = [name for name in samples.moments if name not in given]
     if by is None or absent:
         lacks = f"lacks {absent}" if by is not None else "needs `by`, the column of groups"
         raise ModelError(f"`phi` as a mapping {lacks}; it has {list(given)}.")
-    return {name: float(given[name]) for name in samples.moments}
+    return {name: _number(given[name]) for name in samples.moments}
+
+
+def _number(phi: Any) -> float:
+    try:
+        return float(phi)
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"`phi` is a share above 0 and at most 1; got {phi!r}.") from error
 
 
 def combine(
@@ -265,7 +274,8 @@ def combine(
     Parameters
     ----------
     z, zhat : array_like or Series
-        Measured and predicted growth. Of two Series, the indexes must be equal.
+        Measured and predicted growth. Of two Series, the indexes must be equal; so must labels of the weights and
+        variances that are Series.
     weight : float or array_like
         Weight of measured growth, 0 to 1, from `optimal_weight`.
     variance_z, variance_zhat : float or array_like, optional
@@ -297,10 +307,11 @@ def combine(
     from scipy.stats import norm
 
     check_interval(interval)
+    given = {"z": z, "zhat": zhat, "weight": weight, "variance_z": variance_z, "variance_zhat": variance_zhat}
     if isinstance(z, pd.Series) and isinstance(zhat, pd.Series) and not z.index.equals(zhat.index):
         raise ModelError("`z` and `zhat` have different indexes; align them first, as by `z, zhat = z.align(zhat)`.")
+    check_aligned(given)
     index = next((each.index for each in (z, zhat) if isinstance(each, pd.Series)), None)
-    given = {"z": z, "zhat": zhat, "weight": weight, "variance_z": variance_z, "variance_zhat": variance_zhat}
     try:
         parts = np.broadcast_arrays(*(np.atleast_1d(np.asarray(each, dtype=np.float64)) for each in given.values()))
     except ValueError as error:
