@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -178,3 +179,12 @@ def test_warnings_of_convergence_point_at_the_line_that_asked(frame: pd.DataFram
 def test_controls_of_convergence_may_be_levels_of_the_index(frame: pd.DataFrame) -> None:
     ours = panel.convergence(frame.set_index(["u", "t", "c"]), **PLACES, controls="c")
     assert ours.equals(panel.convergence(frame, **PLACES, controls="c"))
+
+
+def test_ids_with_codes_of_missing_values_of_stata(frame: pd.DataFrame, tmp_path: Path) -> None:
+    bloc = frame["u"].str[1:].astype(float) // 1
+    frame.assign(bloc=bloc.where(bloc != 3)).to_stata(tmp_path / "panel.dta", write_index=False)
+    read = pd.read_stata(tmp_path / "panel.dta", convert_missing=True)
+    with pytest.warns(DroppedRowsWarning, match="6 with missing values"):
+        table = panel.elasticity(read, **TERMS, cluster="bloc")
+    assert (table.attrs["n_clusters"], table.attrs["dropped"]["missing"]) == (29, 6)

@@ -49,7 +49,7 @@ def usable_rows(frame: pd.DataFrame, design: Design, exclude: Sequence[Any]) -> 
     """Return the rows that can be used and the count of those that cannot."""
     numbers = {name: numbers_of(frame, name) for name in (design.y, *design.terms)}
     roles = {role: numbers_of(frame, name) for role, name in design.numbers.items()}
-    keys = {role: frame[name].reset_index(drop=True) for role, name in design.keys.items()}
+    keys = {role: _key(frame[name].reset_index(drop=True)) for role, name in design.keys.items()}
     _check_roles(roles, design)
     keep = np.ones(len(frame), dtype=bool)
     if exclude:
@@ -102,6 +102,18 @@ def usable_rows(frame: pd.DataFrame, design: Design, exclude: Sequence[Any]) -> 
         out["group"] = out["unit"]
     names = {f"x{i}": name for i, name in enumerate(design.terms)}
     return replace(_with_forms(Rows(pd.DataFrame(out), names, dropped), design, keys.get("eras"), used), used=used)
+
+
+def _key(column: pd.Series) -> pd.Series:
+    """Return a column to be compared, with Stata's codes of missing values, which cannot be, as missing."""
+    if column.dtype != object:
+        return column
+    return column.mask(np.array([_is_stata_missing(value) for value in column], dtype=bool))
+
+
+def _is_stata_missing(value: Any) -> bool:
+    # by name, because pandas says nowhere that the class is public
+    return type(value).__name__ == "StataMissingValue"
 
 
 def blank(key: pd.Series) -> np.ndarray:
@@ -248,8 +260,7 @@ def numbers_of(frame: pd.DataFrame, name: str) -> pd.Series:
 
 def _from_objects(column: pd.Series) -> pd.Series:
     """Return numbers kept as Python objects, and Stata's codes of missing values, as a column of numbers."""
-    # by name, because pandas says nowhere that the class is public
-    values = [None if type(v).__name__ == "StataMissingValue" or v is pd.NaT else v for v in column]
+    values = [None if _is_stata_missing(v) or v is pd.NaT else v for v in column]
     if not all(v is None or v is pd.NA or isinstance(v, Real | Decimal | np.bool_) for v in values):
         return column
     numbers = [np.nan if v is None or v is pd.NA else float(v) for v in values]
