@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -169,3 +171,16 @@ def test_few_windows_of_a_long_event_count_as_two() -> None:
     d = np.log1p(row["change"])
     half = 12.7062 * usual.std(ddof=1) * np.sqrt(1.5)
     assert np.log1p([row["lower"], row["upper"]]) == pytest.approx([d - half, d + half], rel=1e-4)
+
+
+def test_windows_end_with_the_event_at_the_latest() -> None:
+    table = table_of({"a": season(0.03)})
+    late = event.change(table, event=EVENT, until="2020-12")
+    assert late.equals(event.change(table, event=EVENT))
+    assert late.attrs["spec"].endswith("in windows that end before 2020-04")
+
+
+@pytest.mark.parametrize("months", [None, 202004, "2020-04"])
+def test_an_event_is_a_pair_of_months(months: Any) -> None:
+    with pytest.raises(ModelError, match="`event` is a pair of months"):
+        event.change(table_of({"a": season()}), event=months)

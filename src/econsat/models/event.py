@@ -47,7 +47,8 @@ def change(
     event : (month, month)
         First and last month of the event, at most twelve.
     until : month, optional
-        Windows without an event end before this month. Default: the first month of the event.
+        Windows without an event end before this month. Default, and latest: the first month of the
+        event.
     min_obs : float, optional
         Months with fewer looks (`n_obs`) count as not seen, in the event and in the windows it is held against: an
         event in a clear season is no more certain because other seasons are cloudy. Default: every month with a value.
@@ -101,7 +102,7 @@ def change(
     k = (last - first).n + 1
     if not 1 <= k <= 12:
         raise ModelError(f"`event` runs from {first} to {last}, {k} months; it may have 1 to 12.")
-    stop = first if until is None else _month(until, "until")
+    stop = first if until is None else min(_month(until, "until"), first)
     months = pd.PeriodIndex(table["time"], freq="M")
     keyed = table.assign(month=months)
     repeated = keyed.duplicated(["region", "month"])
@@ -151,7 +152,7 @@ def change(
 
 
 def _months(event: Any, name: str) -> tuple[pd.Period, pd.Period]:
-    if isinstance(event, str) or len(event) != 2:
+    if not isinstance(event, tuple | list) or len(event) != 2:
         raise ModelError(f"`{name}` is a pair of months, such as ('2020-04', '2020-05'); got {event!r}.")
     return _month(event[0], name), _month(event[1], name)
 
@@ -194,7 +195,7 @@ def _one(
     high = scale * float(np.hypot(halves["upper"][1] / now, halves["lower"][0] / then))
     earlier = mean.shift(12)
     ratio = (mean / earlier).where((mean > 0) & (earlier > 0)).dropna()
-    ratio = ratio[ratio.index < min(stop, first)]
+    ratio = ratio[ratio.index < stop]
     usual = pd.Series(np.log(ratio.to_numpy()), index=ratio.index)
     m = len(usual)
     row = blank | {
