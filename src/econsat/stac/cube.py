@@ -443,8 +443,8 @@ def _finish(cube: xr.Dataset, job: Job, items: Sequence[pystac.Item], failures: 
             part.attrs["time_note"] = note
         warnings.warn(f"{len(undated)} of {len(items)} items have no date; {note}", UndatedWarning, stacklevel=3)
     if record["synthetic"]:
-        ids = [item.id for item in items if item.properties.get("econsat:synthetic") is True]
-        more = f" and {len(ids) - 3} more" if len(ids) > 3 else ""
+        made = [item.id for item in items if item.properties.get("econsat:synthetic") is True]
+        more = f" and {len(made) - 3} more" if len(made) > 3 else ""
         cube.attrs["synthetic"] = True
-        warnings.warn(f"simulated, not observed: {', '.join(ids[:3])}{more}", SyntheticDataWarning, stacklevel=3)
+        warnings.warn(f"simulated, not observed: {', '.join(made[:3])}{more}", SyntheticDataWarning, stacklevel=3)
     return cube

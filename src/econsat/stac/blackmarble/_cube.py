@@ -65,10 +65,10 @@ def chunk_sizes(chunks: Any, window: Window) -> tuple[Any, Any, Any]:
 
 def count_dropped(lights: Mosaic, sizes: Any) -> tuple[int, int]:
     """Count, now, the pixels that their flags drop, and the pixels with a value."""
-    import dask
+    from dask.base import compute
 
     states = dask_array(lights.states(), sizes, name="states")
-    dropped, seen = dask.compute((states == DROPPED).sum(), (states != FILL).sum())
+    dropped, seen = compute((states == DROPPED).sum(), (states != FILL).sum())  # type: ignore[no-untyped-call]
     return int(dropped), int(seen)
 
 

@@ -214,7 +214,7 @@ def read_exported(
         stats = [None if path is None else path.stat() for path in found]
         stamps = tuple(None if s is None else (s.st_size, s.st_mtime_ns) for s in stats)
         stack = _Stack(tuple(None if path is None else str(path) for path in found), grid.shape, stamps)
-        data = da.from_array(
+        data = da.from_array(  # type: ignore[no-untyped-call]
             stack,
             chunks=sizes,
             name=f"exported-{name}-{tokenize(stack, sizes)}",
@@ -310,7 +310,7 @@ def _axes(grid: _Grid) -> tuple[Any, Any]:
     """Return the centres of rows and columns; exact where the raster lies on the product's own grid."""
     dx, _, x0, _, dy, y0 = grid.transform
     rows, columns = (np.arange(n) for n in grid.shape)
-    axes = []
+    axes: list[Any] = []
     for start, step, index, edge in ((y0, dy, rows, 90), (x0, dx, columns, 180)):
         first = (start + edge) * _PER_DEGREE
         on_grid = abs(first - round(first)) < _SNAP and abs(abs(step) * _PER_DEGREE - 1) * len(index) < _SNAP

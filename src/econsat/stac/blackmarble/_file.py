@@ -282,8 +282,8 @@ def _found(layer: Layer, names: Iterable[str], *, where: str, what: str) -> tupl
     if not all(_equal(value, next(iter(seen.values()))) for value in seen.values()):
         said = ", ".join(f"{name} {value:g}" for name, value in seen.items())
         raise RadiometryError(f"{where}: its attributes contradict each other ({said}); pass {what}=")
-    name, value = next(iter(seen.items()), (None, None))
-    return value, f"the layer's {name}" if name else "not stated"
+    first = next(iter(seen.items()), None)
+    return (None, "not stated") if first is None else (first[1], f"the layer's {first[0]}")
 
 
 def _equal(one: float, two: float) -> bool:

@@ -264,7 +264,7 @@ def decode_cloud_mask(array: Any, *, unknown: str = "raise") -> xr.Dataset:
         if names is None:
             fields[name] = (code == 1) & ~missing
         else:
-            fields[name] = xr.where(missing, _MISSING_CODE, code).astype("uint8")
+            fields[name] = xr.where(missing, _MISSING_CODE, code).astype("uint8")  # type: ignore[no-untyped-call]
             fields[name].attrs = {
                 "flag_values": list(names.values()),
                 "flag_meanings": " ".join(names),

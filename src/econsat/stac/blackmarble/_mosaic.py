@@ -182,4 +182,6 @@ def dask_array(mosaic: Mosaic, chunks: Any, *, name: str) -> Any:
 
     # Chunks are part of the name: two cubes of the same files, cut otherwise, may meet in one computation.
     token = tokenize(mosaic, chunks)
-    return da.from_array(mosaic, chunks=chunks, name=f"black-marble-{name}-{token}", lock=False)
+    return da.from_array(  # type: ignore[no-untyped-call]
+        mosaic, chunks=chunks, name=f"black-marble-{name}-{token}", lock=False
+    )
