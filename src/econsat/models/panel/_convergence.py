@@ -116,7 +116,7 @@ def convergence(
     >>> round(table.attrs["speed"], 4), round(table.attrs["half_life"], 1), table.attrs["verdict"]
     (0.0199, 34.8, 'convergence')
     """
-    from econsat.models.panel import elasticity
+    from econsat.models.panel._elasticity import elasticity
 
     check_interval(interval)
     panel_form = y is not None
