@@ -828,3 +828,17 @@ class TestBadInput:
             found = panel.elasticity(frame, y="gdp", x="sum_of_lights", unit="region", time="year")
         assert found.attrs["dropped"]["non_positive"] == 4
         assert found.attrs["n"] == 100
+
+
+def test_companions_of_the_lights_are_not_taken_for_lights() -> None:
+    lights = xr.DataArray(
+        np.full((4, 4), 2.0), dims=("y", "x"), coords={"y": np.arange(3.5, 0, -1) * 1e3, "x": np.arange(0.5, 4) * 1e3}
+    ).assign_attrs(units="nW cm-2 sr-1")
+    cube = xr.Dataset({"radiance": lights, "looks": lights * 3, "quality": lights * 0}).rio.write_crs("EPSG:32736")
+    region = gpd.GeoDataFrame(geometry=[shapely.box(0, 0, 4e3, 4e3)], index=["a"], crs="EPSG:32736")
+    plain = nightlights.sum_of_lights(cube, region, noise=0.1)
+    named = nightlights.sum_of_lights(cube, region, variable="radiance", noise=0.1)
+    assert plain["value"].tolist() == named["value"].tolist() == [32.0]
+    assert nightlights.sum_of_lights(cube, region, variable="looks", noise=0.1)["value"].tolist() == [96.0]
+    with pytest.raises(ParameterError, match="say which with `variable`"):
+        nightlights.sum_of_lights(cube.assign(other=lights), region)

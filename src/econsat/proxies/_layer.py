@@ -12,7 +12,20 @@ import xarray as xr
 
 from econsat.errors import ParameterError
 
-__all__ = ["floor_of", "is_number", "pick", "plain_numbers", "put_back", "record", "same_grid", "units_of"]
+__all__ = [
+    "COMPANIONS",
+    "floor_of",
+    "is_number",
+    "pick",
+    "plain_numbers",
+    "put_back",
+    "record",
+    "same_grid",
+    "units_of",
+]
+
+#: Layers that readers and `clean` put beside the lights; they are measured only when they are named.
+COMPANIONS = frozenset({"looks", "quality", "cloud_mask", "vflag", "filled", "n_steps"})
 
 
 def pick(cube: xr.DataArray | xr.Dataset, variable: str | None) -> xr.DataArray:
@@ -24,9 +37,10 @@ def pick(cube: xr.DataArray | xr.Dataset, variable: str | None) -> xr.DataArray:
     if not isinstance(cube, xr.Dataset):
         raise ParameterError(f"`cube` must be an xarray DataArray or Dataset; got {type(cube).__name__}.")
     names = [str(name) for name, layer in cube.data_vars.items() if layer.ndim >= 2]
-    if variable is None and len(names) != 1:
+    lights = [name for name in names if name not in COMPANIONS] if len(names) > 1 else names
+    if variable is None and len(lights) != 1:
         raise ParameterError(f"`cube` has the layers {names}; say which with `variable`.")
-    name = names[0] if variable is None else variable
+    name = lights[0] if variable is None else variable
     if name not in names:
         raise ParameterError(f"`variable` is {name!r}, which `cube` does not have; it has {names}.")
     layer = cube[name].copy(deep=False)
