@@ -70,3 +70,64 @@ def test_what_cannot_be_drawn_is_an_error(change: dict[str, object], message: st
 def test_nothing_but_gaps_is_an_error() -> None:
     with pytest.raises(ParameterError, match="there is nothing to draw"):
         charts.series(months().assign(value=np.nan))
+
+
+def said(figure: object) -> list[str]:
+    return [text.get_text() for text in figure.texts]  # type: ignore[attr-defined]
+
+
+def test_values_that_the_axis_has_no_place_for_are_counted() -> None:
+    frame = months().assign(value=[1.0, -2.0, 0.0, np.nan, np.inf, 6.0])
+    figure = charts.series(frame, log=True)
+    assert said(figure) == ["Not drawn: 1 missing value and 3 values without a logarithm, infinite, or without a time."]
+    assert np.isfinite(figure.axes[0].lines[0].get_ydata()).sum() == 2
+    with pytest.raises(ParameterError, match="nothing to draw"):
+        charts.series(months().assign(value=-1.0), log=True)
+
+
+def test_rows_without_a_time_or_a_group_are_counted() -> None:
+    frame = months().assign(region=["a", "a", None, "b", "b", "b"])
+    frame.loc[0, "time"] = pd.NaT
+    figure = charts.series(frame, by="region")
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["a", "b"]
+    assert said(figure) == ["Not drawn: 2 values infinite, or without a time or group."]
+
+
+def test_negative_values_stay_in_sight_where_the_axis_should_begin_at_0() -> None:
+    assert charts.series(months(), zero=True).axes[0].get_ylim()[0] == 0.0
+    assert charts.series(months().assign(value=[1.0, -2, 0, 4, 5, 6]), zero=True).axes[0].get_ylim()[0] < -2
+
+
+def test_two_rows_of_one_time_make_no_line() -> None:
+    both = pd.concat([months().assign(region="a"), months().assign(region="b")])
+    with pytest.raises(ParameterError, match=r"6 row\(s\) repeat another's time"):
+        charts.series(both)
+    assert len(charts.series(both, by="region").axes) == 2
+
+
+def test_periods_are_shaded_on_an_axis_of_years_and_of_periods() -> None:
+    years = pd.DataFrame({"year": [2010, 2011, 2012], "value": [1.0, 2.0, 3.0]})
+    low, high = charts.series(years, time="year", spans={"x": (2010, 2011)}).axes[0].get_xlim()
+    assert 2009 < low < high < 2013
+    frame = months().assign(time=pd.period_range("2020-01", periods=6, freq="M"))
+    assert len(charts.series(frame, spans={"x": ("2020-02", "2020-03")}).axes[0].lines[0].get_xdata()) == 6
+
+
+def test_half_a_band_is_refused() -> None:
+    with pytest.raises(ParameterError, match="both or neither"):
+        charts.series(months(), lower="lower")
+
+
+def test_points_of_one_name_are_each_drawn_and_named() -> None:
+    frame = pd.DataFrame({"x": [1.0, 2.0, 3.0, 50.0, np.inf], "y": [1.0, 2.0, 9.0, 4.0, 1.0]}, index=list("aabbc"))
+    figure = charts.scatter(frame, x="x", y="y", highlight=["a"], name=1)
+    assert sorted(text.get_text() for text in figure.axes[0].texts) == ["a", "a", "b"]
+    assert said(figure) == ["Not drawn: 1 row without a value or a logarithm."]
+
+
+def test_a_column_that_is_not_there_is_named() -> None:
+    frame = pd.DataFrame({"r": [0.5], "lower": [0.1], "upper": [0.8]})
+    with pytest.raises(ParameterError, match="no column 'upper'; it has r, lower"):
+        charts.estimates(frame[["r", "lower"]], value="r")
+    with pytest.raises(ParameterError, match="no column 'g'"):
+        charts.panels(frame, x="r", y="lower", by="g", groups=["a"])

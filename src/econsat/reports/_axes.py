@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from econsat.errors import ParameterError
+
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "FAINT", "INK", "MARK", "PLAIN", "footnote", "label_short", "new_figure"]
+__all__ = ["COLOURS", "FAINT", "INK", "MARK", "PLAIN", "footnote", "label_short", "need_columns", "new_figure"]
 
 # Okabe & Ito (2008), "Color Universal Design": blue, vermilion; told apart by colour-blind readers and in grey.
 INK, MARK, PLAIN, FAINT = "#222222", "#D55E00", "#0072B2", "#8a8a8a"
 #: The rest of their palette without yellow, which is hard to see on white.
 COLOURS = (PLAIN, MARK, "#009E73", "#CC79A7", "#56B4E9", "#E69F00", INK)
+
+
+def need_columns(frame: pd.DataFrame, columns: Iterable[str | None]) -> None:
+    """Refuse a table that lacks a column to draw."""
+    for column in columns:
+        if column is not None and column not in frame.columns:
+            raise ParameterError(f"The table has no column {column!r}; it has {', '.join(map(str, frame.columns))}.")
 
 
 def new_figure(size: tuple[float, float]) -> Figure:

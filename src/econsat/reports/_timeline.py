@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from econsat.errors import ParameterError
-from econsat.reports._axes import COLOURS, FAINT, INK, footnote, new_figure
+from econsat.reports._axes import COLOURS, FAINT, INK, footnote, need_columns, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,14 +39,17 @@ def series(
 ) -> Figure:
     """Draw values by time as lines; a missing value is a gap, never bridged, and counted under the chart.
 
+    So is an infinite one and, on a logarithmic axis, one of 0 or less. A time for which there is no row at all is no
+    gap: give it a row without a value.
+
     Parameters
     ----------
     frame : pandas.DataFrame
-        One row a time, or a group and time, such as a table of indicators.
+        One row a time, or a group and time, such as a table of indicators. Rows without a time or group are counted.
     value : str or mapping
         Column, or columns and what to call them, drawn on the same axes.
     time : str
-        Column of times.
+        Column of times: dates, periods or numbers.
     lower, upper : str, optional
         Columns of the interval of the first value, drawn as a band.
     by : str, optional
@@ -60,7 +63,7 @@ def series(
     log : bool
         Logarithmic axis.
     zero : bool
-        Let the axis begin at 0.
+        Let the axis begin at 0, unless a value lies below.
 
     Returns
     -------
@@ -69,7 +72,7 @@ def series(
     Raises
     ------
     ParameterError
-        If a column is not in the frame, or there is nothing or too much to draw.
+        If a column is not in the frame, a group has two rows of one time, or there is nothing or too much to draw.
 
     Examples
     --------
@@ -79,11 +82,22 @@ def series(
     ['Not drawn: 1 missing value.']
     """
     names = {value: ""} if isinstance(value, str) else dict(value)
-    for column in (*names, time, *(c for c in (lower, upper, by) if c)):
-        if column not in frame.columns:
-            raise ParameterError(f"The table has no column {column!r}; it has {', '.join(map(str, frame.columns))}.")
+    need_columns(frame, (*names, time, lower, upper, by))
+    if (lower is None) != (upper is None):
+        raise ParameterError("`lower` and `upper` make a band together; give both or neither.")
     if not names or len(names) > _MOST:
         raise ParameterError(f"`value` names {len(names)} columns; one chart can show 1 to {_MOST}.")
+    given = frame
+    frame = frame[frame[time].notna() & (frame[by].notna() if by else True)]
+    if isinstance(frame[time].dtype, pd.PeriodDtype):
+        frame = frame.assign(**{time: frame[time].dt.to_timestamp()})
+    twice = frame.duplicated([by, time] if by else [time])
+    if twice.any():
+        raise ParameterError(
+            f"{int(twice.sum())} row(s) repeat another's time ({frame.loc[twice, time].iloc[0]}), so that no line can "
+            "be drawn. Name the column that tells them apart with `by`, or take one series."
+        )
+    frame = frame.assign(**{column: _drawable(frame[column], log) for column in names})
     groups = list(dict.fromkeys(frame[by])) if by else [None]
     n_known = int(frame[list(names)].notna().sum().sum())
     if n_known == 0:
@@ -95,7 +109,9 @@ def series(
     for axes, group in zip(grid.flat, groups, strict=False):
         part = frame if by is None else frame[frame[by] == group]
         _draw(axes, part.sort_values(time), names=names, time=time, lower=lower, upper=upper)
-        _dress(axes, spans=spans or {}, log=log, zero=zero)
+        lowest = float(np.nanmin(part[list(names)].to_numpy(), initial=np.inf))
+        dated = not pd.api.types.is_numeric_dtype(frame[time])
+        _dress(axes, spans=spans or {}, dated=dated, log=log and lowest < np.inf, zero=zero and lowest >= 0)
         if by is not None:
             axes.set_title((titles or {}).get(group, str(group)), loc="left", fontsize=10, color=INK)
     for axes in grid.flat[len(groups) :]:
@@ -109,10 +125,22 @@ def series(
         first.set_ylabel(ylabel)
     if title:
         figure.suptitle(title, x=0.01, ha="left", fontsize=11, color=INK)
-    gaps = len(frame) * len(names) - n_known
-    said = f"Not drawn: {gaps} missing value{'s' if gaps != 1 else ''}." if gaps else ""
+    n_given = int(given[list(names)].notna().sum().sum())
+    gaps, lost = len(given) * len(names) - n_given, n_given - n_known
+    without = ("without a logarithm, " if log else "") + "infinite, or without a time" + (" or group" if by else "")
+    counts = [
+        f"{gaps} missing value{'s' if gaps != 1 else ''}" if gaps else "",
+        f"{lost} value{'s' if lost != 1 else ''} {without}" if lost else "",
+    ]
+    said = f"Not drawn: {' and '.join(filter(None, counts))}." if any(counts) else ""
     footnote(figure, "\n".join(text for text in (note, said) if text) or None, 0)
     return figure
+
+
+def _drawable(values: pd.Series, log: bool) -> pd.Series:
+    """Return a column as floats, missing where the axis has no place for a value."""
+    numbers = values.astype("Float64").astype("float64")
+    return numbers.where(np.isfinite(numbers) & ((numbers > 0) | (not log)))
 
 
 def _draw(
@@ -131,9 +159,11 @@ def _draw(
         axes.scatter(when[alone], numbers[alone], color=colour, s=10, linewidths=0)
 
 
-def _dress(axes: Axes, *, spans: Mapping[str, tuple[Any, Any]], log: bool, zero: bool) -> None:
-    for called, (start, end) in spans.items():
-        axes.axvspan(pd.Timestamp(start), pd.Timestamp(end), color=FAINT, alpha=0.25, linewidth=0, label=called)  # type: ignore[arg-type]
+def _dress(axes: Axes, *, spans: Mapping[str, tuple[Any, Any]], dated: bool, log: bool, zero: bool) -> None:
+    for called, ends in spans.items():
+        # on an axis of years, 2019 is a number; as a date it would be a moment of 1970
+        start, end = (pd.Timestamp(str(one) if isinstance(one, int) else one) if dated else one for one in ends)
+        axes.axvspan(start, end, color=FAINT, alpha=0.25, linewidth=0, label=called)  # type: ignore[arg-type]
     if log:
         axes.set_yscale("log")
     if zero and not log:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from econsat.errors import ParameterError
-from econsat.reports._axes import FAINT, INK, MARK, PLAIN, footnote, label_short, new_figure
+from econsat.reports._axes import FAINT, INK, MARK, PLAIN, footnote, label_short, need_columns, new_figure
 from econsat.reports._timeline import series
 
 if TYPE_CHECKING:
@@ -147,6 +147,7 @@ def panels(
     >>> len(panels(frame, x="x", y="y", by="g", groups=["a", "b"]).axes)
     2
     """
+    need_columns(frame, (x, y, by, label))
     shown = list(groups)
     columns = min(2, len(shown))
     rows = -(-len(shown) // max(columns, 1))
@@ -207,6 +208,7 @@ def estimates(
     >>> [text.get_text() for text in estimates(frame, value="r").axes[0].get_yticklabels()]
     ['FRA', 'IND']
     """
+    need_columns(frame, (value, lower, upper, label))
     known = frame.dropna(subset=[value]).sort_values(value)
     if known.empty:
         raise ParameterError(f"The column {value!r} has no value to draw.")
@@ -235,10 +237,8 @@ def _draw(
     axes: Axes, frame: pd.DataFrame, *, x: str, y: str, label: str | None, highlight: list[Any], name: int, fit: bool
 ) -> int:
     """Draw one scatter; returns how many rows have no logarithm."""
-    for column in (x, y, *([label] if label else [])):
-        if column not in frame.columns:
-            raise ParameterError(f"The table has no column {column!r}; it has {', '.join(map(str, frame.columns))}.")
-    known = frame[(frame[x] > 0) & (frame[y] > 0)]
+    need_columns(frame, (x, y, label))
+    known = frame[((frame[x] > 0) & (frame[x] < np.inf) & (frame[y] > 0) & (frame[y] < np.inf)).fillna(False)]
     if known.empty:
         raise ParameterError(f"No row has positive values of both {x!r} and {y!r}; there is nothing to draw.")
     axes.set_xscale("log")
@@ -246,20 +246,21 @@ def _draw(
     marked = known.index.isin(highlight)
     axes.scatter(known.loc[~marked, x], known.loc[~marked, y], s=15, color=PLAIN, alpha=0.65, linewidths=0)
     axes.scatter(known.loc[marked, x], known.loc[marked, y], s=42, color=MARK, zorder=4)
-    residual = pd.Series(0.0, index=known.index)
+    residual = np.zeros(len(known))
     if fit and len(known) > 2 and known[x].nunique() > 1:
         slope, level = np.polyfit(np.log(known[x]), np.log(known[y]), 1)
         ends = np.array([known[x].min(), known[x].max()])
         axes.plot(ends, np.exp(level) * ends**slope, color=INK, lw=1.0)
-        residual = np.log(known[y]) - level - slope * np.log(known[x])
-    far = residual.abs().sort_values(ascending=False).index[:name]
-    named = known[marked | known.index.isin(far)].sort_values(y)
-    for place, row in enumerate(named.index):
-        text = str(known.at[row, label]) if label else str(row)
-        strong = row in highlight
+        residual = (np.log(known[y]) - level - slope * np.log(known[x])).to_numpy(dtype=np.float64)
+    # by place, not by index: several rows may be of one country
+    far = np.zeros(len(known), dtype=bool)
+    far[np.argsort(-np.abs(residual), kind="stable")[:name]] = True
+    named = known.assign(_strong=marked)[marked | far].sort_values(y)
+    texts = named[label] if label else named.index
+    for place, (text, across, up, strong) in enumerate(zip(texts, named[x], named[y], named["_strong"], strict=True)):
         axes.annotate(
-            text,
-            (known.at[row, x], known.at[row, y]),
+            str(text),
+            (across, up),
             xytext=(5, 3 if place % 2 else -9),  # neighbours are written on either side of their points
             textcoords="offset points",
             fontsize=9 if strong else 7.5,
