@@ -11,7 +11,7 @@ import pytest
 import rioxarray
 import shapely
 import xarray as xr
-from pyproj import Geod
+from pyproj import Geod, Transformer
 
 from econsat import datasets, regions
 from econsat.errors import CoverageWarning, DataError, DroppedRowsWarning, MissingCRSError, ParameterError
@@ -280,3 +280,23 @@ class TestNigeria:
         # the sphere and UTM differ by less than one percent of the radius, so that only pixels on the rim change sides
         assert np.mean(oracle != near) < 0.004
         assert oracle.mean() == pytest.approx(near.mean(), rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("crs", "edge", "lon", "lat"),
+    [("ESRI:54009", 18e6, 10.0, 89.0), ("EPSG:3857", 2e7, 0.0, 89.9), ("EPSG:6933", 17.3e6, 20.0, 80.0)],
+)
+def test_a_circle_over_the_pole_on_a_projected_grid(crs: str, edge: float, lon: float, lat: float) -> None:
+    """Corners lie off the Earth, and the pole is a point, a line, or nowhere on the grid."""
+    centres = (np.arange(200) + 0.5) * edge / 100 - edge
+    cube = xr.DataArray(np.ones((200, 200)), dims=("y", "x"), coords={"y": centres[::-1], "x": centres})
+    cube = cube.assign_attrs(units="1").rio.write_crs(crs)
+    found = mask_flares(cube, points((lon, lat)), radius_km=1200.0)["near_flare"]
+    back = Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
+    px, py = back.transform(*np.meshgrid(cube["x"], cube["y"]))
+    on_earth = np.isfinite(px) & np.isfinite(py)
+    metres = np.full(px.shape, np.inf)
+    n = int(on_earth.sum())
+    metres[on_earth] = SPHERE.inv(px[on_earth], py[on_earth], np.full(n, lon), np.full(n, lat))[2]
+    assert found.sum() > 20
+    np.testing.assert_array_equal(found, metres <= 1_200_000.0)

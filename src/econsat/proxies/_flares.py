@@ -221,7 +221,9 @@ def _near(grid: Grid, lon: Floats, lat: Floats, radius_km: float) -> tuple[Place
             px, py = np.meshgrid(grid.x0 + (cols + 0.5) * grid.dx, grid.y0 + (rows + 0.5) * grid.dy)
             if not _in_degrees(grid):
                 px, py = back.transform(px, py)
-            inside = _angle(px, py, float(x), float(y)) <= angle
+            with np.errstate(invalid="ignore"):
+                # a corner of the grid may lie off the Earth, and is near nothing
+                inside = _angle(px, py, float(x), float(y)) <= angle
             if inside.any():
                 found.append((rows[:, None] * grid.nx + cols[None, :])[inside])
         # the pixel that a flare lies in counts, though its centre may lie further off than a small radius
@@ -278,9 +280,15 @@ def _windows(grid: Grid, forth: pyproj.Transformer, lon: float, lat: float, angl
     ring_lon = np.radians(lon) + np.arctan2(
         np.sin(azimuth) * np.sin(angle) * np.cos(phi), np.cos(angle) - np.sin(phi) * np.sin(ring_lat)
     )
-    x, y = forth.transform(np.degrees(ring_lon), np.degrees(ring_lat))
+    lons, lats = np.degrees(ring_lon), np.degrees(ring_lat)
+    if abs(lat) + np.degrees(angle) >= 90:
+        # the pole lies in the circle, and on many grids it is a line along all of an edge
+        lons = np.append(lons, np.linspace(-180.0, 180.0, _RING))
+        lats = np.append(lats, np.full(_RING, np.copysign(90.0, lat)))
+    x, y = forth.transform(lons, lats)
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
-        return []
+        # on such a grid (Mercator's has no pole) no window is safe but the whole
+        return [(np.arange(grid.ny), np.arange(grid.nx))] if abs(lat) + np.degrees(angle) >= 90 else []
     # a little wider than the points on the outline, for the arcs between them
     ease_x, ease_y = 0.05 * np.ptp(x), 0.05 * np.ptp(y)
     rows = _span(grid.y0, grid.dy, grid.ny, y.min() - ease_y, y.max() + ease_y)
