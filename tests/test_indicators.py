@@ -516,3 +516,16 @@ class TestRelative:
         one, two = monthly([5.0] * 4), monthly([5.0] * 4).assign(indicator="other")
         with pytest.raises(IndicatorError, match="`name` is for a table of one indicator"):
             indicators.relative(indicators.concat([one, two]), baseline="2017", name="share")
+
+
+class TestWhenABaselineEnds:
+    def test_a_row_of_a_month_end_stands_for_the_month_that_it_ends(self) -> None:
+        ends = monthly(np.arange(1.0, 13.0)).assign(time=pd.date_range("2017-01-31", periods=12, freq="ME"))
+        ends.attrs["freq"] = "ME"
+        assert indicators.relative(ends, baseline="2017-01/2017-06", event="2017-07-05")["baseline_n"].iloc[0] == 6
+        with pytest.raises(IndicatorError, match="into the `event`"):
+            indicators.relative(ends, baseline="2017-01/2017-06", event="2017-06-30")
+
+    def test_an_event_with_a_time_zone(self) -> None:
+        zoned = pd.Timestamp("2017-07-05", tz="UTC")
+        assert len(indicators.relative(monthly(np.arange(1.0, 13.0)), baseline="2017-01/2017-06", event=zoned)) == 12

@@ -349,3 +349,30 @@ class TestMumbai:
         assert change["2020-04-01"] < -0.08
         assert change["2020-05-01"] < -0.13
         assert out["adjusted"]["2020-05-01"] < out["adjusted"]["2020-02-01"]
+
+
+class TestCalendars:
+    def test_one_step_a_year_is_no_season(self) -> None:
+        with pytest.raises(ParameterError, match="2 or more"):
+            nightlights.seasonal_adjust(table(lights()), period=1)
+
+    @pytest.mark.parametrize(("freq", "message"), [("B", "cannot be told from the frequency 'B'"), ("BYS", "Yearly")])
+    def test_business_days_and_years_are_no_quarters(self, freq: str, message: str) -> None:
+        with pytest.raises(ParameterError, match=message):
+            nightlights.seasonal_adjust(table(lights(24), freq=freq))
+
+    def test_absent_months_of_month_ends_are_month_ends(self) -> None:
+        whole = pd.date_range("2015-01-31", periods=60, freq="ME")
+        some = np.delete(np.arange(60), 10)
+        given = table(lights()[some], times=whole[some], freq="ME")
+        out = nightlights.seasonal_adjust(given, gaps="interpolate")
+        assert out["time"].tolist() == whole.tolist()
+
+    def test_months_are_those_of_the_clock_of_the_series(self) -> None:
+        months = pd.date_range("2015-01-01", periods=60, freq="MS")
+        series = pd.Series(lights(), index=months.tz_localize("Asia/Kolkata"))
+        assert nightlights.seasonal_adjust(series).index.tolist() == months.tolist()
+
+    def test_no_row_has_no_partner(self) -> None:
+        with pytest.raises(ModelError, match="no row"):
+            nightlights.year_on_year(pd.Series([], index=pd.DatetimeIndex([]), dtype=float))

@@ -145,7 +145,7 @@ def _span(given: Any, argument: str) -> tuple[pd.Timestamp, pd.Timestamp]:
         periods = [
             (pd.Period(end.strip()).start_time, pd.Period(end.strip()).end_time)
             if isinstance(end, str)
-            else (pd.Timestamp(end), pd.Timestamp(end))
+            else (_naive(pd.Timestamp(end)),) * 2
             for end in ends
         ]
     except (ValueError, TypeError) as failed:
@@ -158,6 +158,11 @@ def _span(given: Any, argument: str) -> tuple[pd.Timestamp, pd.Timestamp]:
     return start, end
 
 
+def _naive(time: pd.Timestamp) -> pd.Timestamp:
+    """Return a time without its zone, in UTC as those of tables are."""
+    return time if pd.isna(time) or time.tzinfo is None else time.tz_convert("UTC").tz_localize(None)
+
+
 def _refuse_overlap(
     times: pd.Series,
     span: tuple[pd.Timestamp, pd.Timestamp],
@@ -168,7 +173,7 @@ def _refuse_overlap(
     last = times.max()
     # a row stands for its whole period, whose end may lie beyond that of the baseline
     try:
-        until = last + pd.tseries.frequencies.to_offset(freq) - pd.Timedelta(1, "ns") if freq else last
+        until = _end_of(last, freq) if freq else last
     except ValueError:
         until = last
     reach = max(until, span[1])
@@ -177,6 +182,14 @@ def _refuse_overlap(
             f"`baseline` reaches to {reach:%Y-%m-%d} (its last row starts at {last:%Y-%m-%d}), into the `event` from "
             f"{event[0]:%Y-%m-%d}: the event would be part of what is normal. Choose another period."
         )
+
+
+def _end_of(time: pd.Timestamp, freq: str) -> pd.Timestamp:
+    """Return the last moment of a row's period; rows of month ends and the like stand at its end already."""
+    step = pd.tseries.frequencies.to_offset(freq)
+    if step.rule_code.split("-")[0].endswith("E"):
+        return time.normalize() + pd.Timedelta(days=1) - pd.Timedelta(1, "ns")
+    return time + step - pd.Timedelta(1, "ns")
 
 
 def _means(table: pd.DataFrame, inside: pd.Series, error: str) -> pd.DataFrame:

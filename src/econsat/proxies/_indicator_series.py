@@ -14,7 +14,7 @@ from econsat.indicators import validate
 __all__ = ["frame_of", "frequency", "is_whole", "like"]
 
 #: Steps in a year by the first letters of a pandas frequency, and the period to count them in.
-_PERIODS = {"M": (12, "M"), "Q": (4, "Q"), "B": (4, "Q"), "Y": (1, "Y"), "A": (1, "Y")}
+_PERIODS = {"M": (12, "M"), "Q": (4, "Q"), "Y": (1, "Y"), "A": (1, "Y")}
 
 
 def is_whole(value: Any) -> bool:
@@ -31,6 +31,8 @@ def frame_of(table: pd.DataFrame | pd.Series) -> pd.DataFrame:
             f"{type(table).__name__}{f' indexed by {table.index.dtype}' if isinstance(table, pd.Series) else ''}."
         )
     times = table.index.to_timestamp() if isinstance(table.index, pd.PeriodIndex) else table.index
+    # a month is that of the series' own clock: in UTC the first of it may be the month before
+    times = times.tz_localize(None)
     values = table.to_numpy(dtype=float)
     frame = pd.DataFrame({"region": "series", "time": times, "indicator": str(table.name or "value"), "value": values})
     frame = frame.assign(lower=np.nan, upper=np.nan, unit="1", n_obs=np.nan, coverage=np.nan)
@@ -45,9 +47,9 @@ def frequency(frame: pd.DataFrame, period: int | None) -> tuple[int, str | None]
     if period is not None and (not is_whole(period) or period < 1):
         raise ParameterError(f"`period` is the number of steps in a year; got {period!r}.")
     freq = frame.attrs.get("freq")
-    steps, code = _PERIODS.get(freq[:1], (None, None)) if freq else (None, None)
-    if freq and freq[:2] == "BM":
-        steps, code = 12, "M"
+    # BMS, BQE, BYS are months, quarters and years, B alone is business days
+    letter = (freq[1:2] if freq[0] == "B" else freq[0]) if freq else ""
+    steps, code = _PERIODS.get(letter, (None, None))
     if code is None and not freq:
         gaps = np.diff(np.unique(frame["time"].dropna().to_numpy())) / np.timedelta64(1, "D")
         if gaps.size:

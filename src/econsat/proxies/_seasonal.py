@@ -97,6 +97,8 @@ def seasonal_adjust(
         raise ParameterError(f"`smoother` is an odd number of years from 3 up; got {smoother!r}.")
     frame = frame_of(table)
     steps, code = frequency(frame, period)
+    if steps < 2:
+        raise ParameterError(f"`period` is the number of steps in a year, 2 or more for a season; got {period!r}.")
     parts, empty = [], []
     for (region, indicator), rows in frame.groupby(["region", "indicator"], sort=False):
         where = "the series" if isinstance(table, pd.Series) else f"{indicator!r} of region {region!r}"
@@ -156,7 +158,9 @@ def _calendar(rows: pd.DataFrame, where: str, code: str | None) -> pd.DataFrame:
     new = ~whole.isin(keys)
     for name in ("region", "indicator", "unit"):
         out[name] = rows[name].iloc[0]
-    out.loc[new, "time"] = whole[new].to_timestamp()
+    ends = pd.PeriodIndex(rows["time"], freq=code).to_timestamp(how="end").normalize()
+    at_end = bool((rows["time"].dt.normalize() == ends).all())
+    out.loc[new, "time"] = whole[new].to_timestamp(how="end").normalize() if at_end else whole[new].to_timestamp()
     out.loc[new, "reason"] = "no row of this period in the table"
     out = out.reset_index(drop=True).astype({name: dtypes[name] for name in ("time", "n_obs", "reason")})
     out.attrs = attrs

@@ -27,7 +27,8 @@ def year_on_year(table: pd.DataFrame | pd.Series, *, log: bool = True) -> pd.Dat
     ----------
     table : pandas.DataFrame or pandas.Series
         A table of indicators, or one series with dates as its index. Pairs are found by date (region, indicator and the
-        calendar month or quarter where the frequency says so), not by position.
+        calendar month or quarter where the frequency says so), not by position; of daily data 29 February is compared
+        with 28 February.
     log : bool
         Log change, or else the growth rate exp(d) - 1.
 
@@ -56,6 +57,8 @@ def year_on_year(table: pd.DataFrame | pd.Series, *, log: bool = True) -> pd.Dat
     [nan, nan, 0.1]
     """
     frame = frame_of(table)
+    if frame.empty:
+        raise ModelError("The table has no row, so none has a partner a year earlier.")
     if frame["time"].isna().any():
         raise ModelError("Rows without a date have no year earlier; give every row its `time`.")
     _, code = frequency(frame, 1)
