@@ -789,3 +789,86 @@ def test_the_chain_of_a_dmsp_series_is_recorded_step_by_step() -> None:
     steps = [step["step"] for step in out.attrs["provenance"]["steps"]]
     assert steps == ["intercalibrate", "merge_satellites", "correct_topcoding"]
     assert "provenance" not in cube.attrs
+
+
+class TestWhatACubeCarries:
+    def cube(self) -> Any:
+        lights = raster(np.arange(3 * 16).reshape(3, 4, 4) + 10.0, times=[1994, 1994, 1995])
+        return lights.assign_coords(satellite=("time", ["F10", "F12", "F12"]))
+
+    def test_topcoding_leaves_each_step_its_satellite(self) -> None:
+        changed = nl.correct_topcoding(self.cube())
+        assert changed["satellite"].values.tolist() == ["F10", "F12", "F12"]
+        assert nl.intercalibrate(changed.clip(max=63.0)).attrs["provenance"]["steps"][-1]["satellite"][0] == "F10"
+        assert "time" not in nl.correct_topcoding(self.cube().drop_vars(["time", "satellite"])).coords
+
+    def test_merging_keeps_what_satellites_of_a_year_agree_in(self) -> None:
+        cube = self.cube().assign_coords(era=("time", ["a", "a", "b"]), orbit=("time", [1, 2, 3]))
+        merged = nl.merge_satellites(cube)
+        assert merged["era"].values.tolist() == ["a", "b"]
+        assert "orbit" not in merged.coords
+
+    @pytest.mark.parametrize("name", ["_FillValue", "missing_value", "nodata"])
+    def test_a_nodata_value_does_not_come_back_after_missing_became_nan(self, name: str) -> None:
+        lights = raster([[3, 10], [60, 0]]).astype(np.uint8)
+        lights.attrs[name] = 0
+        for cube in (lights, lights.to_dataset(name="stable_lights")):
+            out = nl.intercalibrate(cube, satellite="F12", year=1999, dim=6)
+            layer = out if isinstance(out, xr.DataArray) else out["stable_lights"]
+            assert layer.rio.nodata is None
+            # the dimmed pixel is dark, not missing, to what comes next
+            np.testing.assert_array_equal(nl.merge_satellites(layer.expand_dims(time=[0]))[0], [[0, 10], [60, np.nan]])
+
+    def test_nodata_of_the_ranking_is_no_rank(self) -> None:
+        ranking = raster([[1, 2], [3, 255]]).astype(np.uint8).assign_attrs(_FillValue=255)
+        with pytest.warns(CoverageWarning, match="1 bright pixel"):
+            out = nl.correct_topcoding(raster([[60, 61], [62, 63]]), ranking=ranking)
+        assert out[1, 1] == 63.0
+        assert out[1, 0] == pytest.approx(2000.0)
+
+    def test_nodata_of_the_frequencies_is_no_neighbour(self) -> None:
+        lights = raster(gaussian_filter(np.pad([[3000.0]], 15), 2.5))
+        frequency = np.full(lights.shape, 60)
+        frequency[15, 17] = 255
+        whole = raster(frequency).where(frequency != 255)
+        packed = raster(frequency).astype(np.uint8).assign_attrs(_FillValue=255)
+        expected = nl.correct_blooming(lights, frequency=whole, sigma_km=2.5)
+        np.testing.assert_array_equal(nl.correct_blooming(lights, frequency=packed, sigma_km=2.5), expected)
+
+    def test_coordinates_that_differ_by_rounding_are_one_grid(self) -> None:
+        lights = raster(np.full((6, 6), 60.0))
+        near = raster(np.arange(36.0).reshape(6, 6) + 40)
+        near = near.assign_coords(x=near["x"] + 1e-8)
+        assert nl.correct_topcoding(lights, ranking=near).shape == (6, 6)
+        lazy = nl.correct_topcoding(lights.chunk({"x": 4}), ranking=near.chunk({"y": 5}))
+        np.testing.assert_array_equal(lazy, nl.correct_topcoding(lights, ranking=near))
+        assert nl.correct_blooming(lights, frequency=near, sigma_km=1.0).shape == (6, 6)
+
+    def test_the_higher_floor_of_two_eras_stays(self) -> None:
+        one = raster(np.ones((1, 2, 2)), times=[2012])
+        two = raster(np.ones((1, 2, 2)), times=[2013]).assign_attrs(floored_at=0.5)
+        assert nl.join_eras(one, two).attrs["floored_at"] == 0.5
+        assert "floored_at" not in nl.join_eras(one, two.assign_attrs(floored_at=None)).attrs
+
+
+class TestWhenErasBegin:
+    def test_times_with_a_zone(self) -> None:
+        frame = pd.DataFrame({"time": pd.to_datetime(["2012-01-01", "2014-06-01"]).tz_localize("UTC")})
+        assert nl.mark_eras(frame, {"DMSP": 1992, "VIIRS": "2014"})["era"].tolist() == ["DMSP", "VIIRS"]
+
+    def test_texts_are_not_years(self) -> None:
+        with pytest.raises(ParameterError, match="cannot be compared with the column 'year'"):
+            nl.mark_eras(pd.DataFrame({"year": ["2012"]}), {"DMSP": 1992}, time="year")
+
+
+class TestOverlapOfASplice:
+    def test_the_last_year_is_whole(self) -> None:
+        old = table(np.arange(36.0) + 5, start="2018-01-01", freq="MS")
+        new = table(np.arange(36.0) + 6, start="2018-01-01", freq="MS")
+        dates = nl.splice(old, new, overlap=("2018", "2019-06")).attrs["splice"]["overlap"]
+        assert (dates[0], dates[-1], len(dates)) == ("2018-01-01", "2019-06-01", 18)
+        assert len(nl.splice(old, new, overlap=("2018", "2019")).attrs["splice"]["overlap"]) == 24
+
+    def test_what_is_no_date(self) -> None:
+        with pytest.raises(ParameterError, match="`overlap` is a first and a last time"):
+            nl.splice(table(np.arange(5.0) + 5), table(np.arange(5.0) + 5), overlap=("x", "2017"))

@@ -10,7 +10,7 @@ import xarray as xr
 
 from econsat.errors import ParameterError
 from econsat.proxies._intercalibrate import refuse_radiance
-from econsat.proxies._layer import is_number, pick, put_back, same_grid
+from econsat.proxies._layer import is_number, laid_on, pick, put_back
 from econsat.proxies._psf import pixel_km, spread
 from econsat.zonal.grid import Grid, spatial_dims
 
@@ -134,7 +134,7 @@ def correct_blooming(
     kernel: dict[str, Any] = {"grid": Grid.of(layer)}
     arrays = [layer.chunk({x_dim: -1, y_dim: -1}) if layer.chunks is not None else layer]
     if method == "frequency" and frequency is not None:
-        same_grid(layer, frequency, "frequency")
+        frequency = laid_on(layer, frequency, "frequency")
         arrays.append(frequency.chunk({x_dim: -1, y_dim: -1}) if frequency.chunks is not None else frequency)
         kernel |= {"noise": float(noise_to_signal), "tolerance": float(tolerance), "least": float(min_frequency)}
     else:

@@ -12,7 +12,7 @@ import xarray as xr
 
 from econsat import indicators
 from econsat.errors import ModelError, ParameterError
-from econsat.indicators.schema import shorten
+from econsat.indicators.schema import dates_of, shorten
 from econsat.proxies._layer import pick, record, same_grid
 
 __all__ = ["check_pooled", "join_eras", "mark_eras"]
@@ -126,6 +126,10 @@ def _join_cubes(first: xr.DataArray, second: xr.DataArray, names: tuple[str, str
     joined = joined.sortby("time").transpose(*first.dims).rename(first.name)
     sources = [dict(layer.attrs.get("provenance") or {}) for layer in (first, second)]
     attrs = {key: value for key, value in first.attrs.items() if key not in ("provenance", "sensor")}
+    floors = [layer.attrs["floored_at"] for layer in (first, second) if layer.attrs.get("floored_at") is not None]
+    if floors:
+        # of several the highest, as a growth between eras may cross any of them
+        attrs["floored_at"] = max(floors)
     attrs |= {"eras": "era", "provenance": {"parts": copy.deepcopy([source for source in sources if source])}}
     step = {
         "step": "join_eras",
@@ -181,10 +185,17 @@ def mark_eras(
         if not eras:
             raise ParameterError("`eras` is empty; say when each era begins, such as {'DMSP': 1992, 'VIIRS': 2014}.")
         dated = pd.api.types.is_datetime64_any_dtype(column)
-        starts = {name: pd.Timestamp(str(start)) if dated else start for name, start in eras.items()}
+        clock = dates_of(column) if dated else column
         labels = pd.Series(np.nan, index=frame.index, dtype=object)
-        for name, start in sorted(starts.items(), key=lambda pair: pair[1]):
-            labels = labels.mask(column >= start, name)
+        try:
+            starts = {name: pd.Timestamp(str(start)) if dated else start for name, start in eras.items()}
+            for name, start in sorted(starts.items(), key=lambda pair: pair[1]):
+                labels = labels.mask(clock >= start, name)
+        except (TypeError, ValueError) as error:
+            raise ParameterError(
+                f"The starts in `eras` ({shorten(eras.values())}) cannot be compared with the column {time!r} of "
+                f"{column.dtype}, first {column.iloc[0]!r}; give both as dates, or both as years ({error})."
+            ) from error
     if labels.isna().any():
         raise ParameterError(
             f"{int(labels.isna().sum())} row(s) belong to no era, first {column[labels.isna()].iloc[0]} in {time!r}."

@@ -216,7 +216,8 @@ def merge_satellites(cube: xr.DataArray | xr.Dataset, *, variable: str | None = 
     Returns
     -------
     As `cube`
-        In order of time; `satellite` joins the names, as in ``"F10+F12"``.
+        In order of time; `satellite` joins the names, as in ``"F10+F12"``. Another coordinate along `time` stays if the
+        satellites of each year agree in it.
 
     Raises
     ------
@@ -244,16 +245,22 @@ def merge_satellites(cube: xr.DataArray | xr.Dataset, *, variable: str | None = 
     names = _satellites(layer)
     times = pd.DatetimeIndex(layer["time"].to_numpy())
     order = times.unique().sort_values()
+    others = [name for name in layer.coords if name not in ("time", "satellite") and "time" in layer[name].dims]
     parts, merged, joined = [], [], []
     for time in order:
         places = np.flatnonzero(times == time)
-        part = layer.isel(time=places).drop_vars("satellite", errors="ignore")
+        part = layer.isel(time=places).drop_vars(["satellite", *others], errors="ignore")
         parts.append(part.isel(time=0) if len(places) == 1 else part.mean("time", skipna=True))
         joined.append("+".join(dict.fromkeys(names[k] for k in places)) if names else "")
         if len(places) > 1:
             merged.append(str(time.date()))
     out = xr.concat([part.drop_vars("time", errors="ignore") for part in parts], dim=pd.Index(order, name="time"))
     out = out.transpose(*layer.dims).assign_attrs(layer.attrs)
+    for name in others:
+        by_year = [layer[name].isel(time=np.flatnonzero(times == time)).to_numpy() for time in order]
+        # what the satellites of a year do not agree in says nothing of their mean
+        if layer[name].ndim == 1 and all((stated == stated[0]).all() for stated in by_year):
+            out = out.assign_coords({name: ("time", np.array([stated[0] for stated in by_year]))})
     if names:
         out = out.assign_coords(satellite=("time", np.array(joined, dtype=object).astype(str)))
     done = [one["step"] for one in (layer.attrs.get("provenance") or {}).get("steps", [])]

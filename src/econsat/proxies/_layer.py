@@ -16,6 +16,7 @@ __all__ = [
     "COMPANIONS",
     "floor_of",
     "is_number",
+    "laid_on",
     "pick",
     "plain_numbers",
     "put_back",
@@ -24,6 +25,8 @@ __all__ = [
     "units_of",
 ]
 
+# The names under which a layer may state its nodata value.
+_NODATA = ("_FillValue", "missing_value", "fill_value", "nodata")
 #: Layers that readers and `clean` put beside the lights; they are measured only when they are named.
 COMPANIONS = frozenset({"looks", "quality", "cloud_mask", "vflag", "filled", "n_steps"})
 
@@ -60,7 +63,7 @@ def _missing_as_nan(layer: xr.DataArray) -> xr.DataArray:
     if nodata is not None and not np.isnan(nodata):
         layer = layer.where(layer != nodata)
         layer.encoding = {}
-        attrs = {key: value for key, value in attrs.items() if key != "_FillValue"}
+        attrs = {key: value for key, value in attrs.items() if key not in _NODATA}
     layer = layer.copy(deep=False)
     layer.attrs = dict(attrs)
     return layer
@@ -71,9 +74,14 @@ def put_back(
 ) -> xr.DataArray | xr.Dataset:
     """Return `cube` with its layer changed, in the type it came, and the step recorded."""
     attrs = record(cube.attrs, step)
+    # missing is NaN by now: a nodata value that stayed would make valid pixels of that value missing
+    gone = {key for key in _NODATA if key not in layer.attrs}
     if isinstance(cube, xr.DataArray):
-        return changed.assign_attrs({**cube.attrs, **attrs}).rename(cube.name)
-    own = {key: value for key, value in cube[layer.name].attrs.items() if key != "provenance"}
+        attrs = {**changed.attrs, **attrs}
+        changed = changed.rename(cube.name)
+        changed.attrs = {key: value for key, value in attrs.items() if key not in gone}
+        return changed
+    own = {key: value for key, value in cube[layer.name].attrs.items() if key not in {"provenance", *gone}}
     changed = changed.rename(layer.name)
     changed.attrs = own
     return cube.assign({str(layer.name): changed}).assign_attrs(attrs)
@@ -139,6 +147,16 @@ def same_grid(layer: xr.DataArray, other: xr.DataArray, name: str) -> None:
                     "cube's "
                     f"from {two[0]} to {two[-1]}."
                 )
+
+
+def laid_on(layer: xr.DataArray, other: xr.DataArray, name: str) -> xr.DataArray:
+    """Return another array on the layer's grid, its nodata as NaN, with the layer's own coordinates.
+
+    `same_grid` lets coordinates differ by rounding, which xarray does not when it puts two arrays together.
+    """
+    same_grid(layer, other, name)
+    shared = {dim: layer.coords[dim].variable for dim in other.dims if dim in layer.coords}
+    return _missing_as_nan(other).assign_coords(shared)
 
 
 def plain_numbers(value: Any) -> Any:

@@ -54,7 +54,8 @@ def splice(
     onto : {"first", "second"}
         Whose level the result has. The live sensor's by default, so that new values need no adjustment.
     overlap : tuple of dates, optional
-        First and last time to compare. Default: all times that both have.
+        First and last time to compare, both included; ``"2019"`` as the last is the end of 2019. Default: all times
+        that both have.
     names : tuple of str, optional
         Names of the sensors. Default: those in the provenance, else ``"first"`` and ``"second"``.
     min_pairs : int
@@ -183,7 +184,7 @@ def _pairs(moved: pd.DataFrame, stays: pd.DataFrame, overlap: tuple[Any, Any] | 
         tables.append(part)
     pairs = tables[0].merge(tables[1], on=keys, suffixes=("_moved", "_stays"))
     if overlap is not None:
-        start, end = (pd.Timestamp(str(time)) for time in overlap)
+        start, end = _span(overlap)
         if start > end:
             raise ParameterError(f"`overlap` ends ({end.date()}) before it starts ({start.date()}).")
         pairs = pairs[pairs["time"].between(start, end)]
@@ -195,6 +196,22 @@ def _pairs(moved: pd.DataFrame, stays: pd.DataFrame, overlap: tuple[Any, Any] | 
             + (f"; `overlap` is {overlap!r}." if overlap is not None else ".")
         )
     return pairs.reset_index(drop=True)
+
+
+def _span(overlap: tuple[Any, Any]) -> tuple[pd.Timestamp, pd.Timestamp]:
+    """Return the first and the last moment; a text such as "2019" means the whole of it, at either end."""
+    try:
+        first, last = overlap
+        start, end = (pd.Timestamp(time) if not isinstance(time, str | int) else None for time in (first, last))
+        start = pd.Period(str(first)).start_time if start is None else start
+        end = pd.Period(str(last)).end_time if end is None else end
+    except (TypeError, ValueError) as error:
+        raise ParameterError(
+            f"`overlap` is a first and a last time, such as ('2018-01', '2019-12'); got {overlap!r} ({error})."
+        ) from error
+    return tuple(  # type: ignore[return-value]
+        time.tz_convert("UTC").tz_localize(None) if time.tzinfo is not None else time for time in (start, end)
+    )
 
 
 def _usable(pairs: pd.DataFrame, method: str) -> tuple[pd.DataFrame, int]:

@@ -10,7 +10,7 @@ import xarray as xr
 
 from econsat.errors import CoverageWarning, ParameterError
 from econsat.proxies._intercalibrate import refuse_radiance
-from econsat.proxies._layer import is_number, pick, put_back, same_grid
+from econsat.proxies._layer import is_number, laid_on, pick, put_back
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -115,18 +115,18 @@ def correct_topcoding(
     refuse_radiance(layer, "Corrections for saturation")
     order: xr.DataArray | None = None
     if ranking is not None:
-        same_grid(layer, ranking, "ranking")
-        order = ranking.astype(np.float64)
+        order = laid_on(layer, ranking, "ranking").astype(np.float64)
     steps = range(layer.sizes["time"]) if "time" in layer.dims else [None]
     parts, counts = [], []
     for k in steps:
         one = layer if k is None else layer.isel(time=k)
         by = order if order is None or "time" not in order.dims or k is None else order.isel(time=k)
         part, count = _one_step(one, by, threshold=float(threshold), alpha=float(alpha), high=float(high))
-        parts.append(part)
+        # of what a step carries beside its pixels, such as its satellite, nothing may stand for all steps
+        parts.append(part.reset_coords(drop=True))
         counts.append(count)
-    changed = parts[0] if steps == [None] else xr.concat(parts, dim=layer["time"], coords="minimal", compat="override")
-    changed = changed.transpose(*layer.dims).assign_attrs(layer.attrs)
+    changed = parts[0] if steps == [None] else xr.concat(parts, dim="time")
+    changed = changed.transpose(*layer.dims).assign_coords(layer.coords).assign_attrs(layer.attrs)
     lost = sum(count["n_unranked"] for count in counts)
     if lost:
         warnings.warn(
