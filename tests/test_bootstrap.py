@@ -327,3 +327,22 @@ class TestEdges:
     def test_refusals(self, options: dict[str, Any], message: str) -> None:
         with pytest.raises(ParameterError, match=message):
             self.table(self.noise, boxes(a=(0, 0, 9, 9)), **options)
+
+
+def test_a_date_is_a_date_in_any_unit() -> None:
+    lights = np.random.default_rng(0).normal(0.4, 0.1, (1, 60, 60))
+    times = [np.array(["2020-01-01"], dtype=f"datetime64[{unit}]") for unit in ("s", "us", "ns")]
+    found = [
+        nightlights.sum_of_lights(raster(lights, times=time), boxes(a=(5, 5, 40, 40)), method="bootstrap", n_boot=40.0)  # type: ignore[arg-type]
+        for time in times
+    ]
+    assert found[0]["lower"].tolist() == found[1]["lower"].tolist() == found[2]["lower"].tolist()
+
+
+def test_a_tile_without_a_dark_pixel_lends_no_noise() -> None:
+    rng = np.random.default_rng(0)
+    sparse, none = np.full((100, 100), 50.0), np.full((100, 100), np.nan)
+    sparse.ravel()[rng.choice(10_000, 500, replace=False)] = rng.normal(0.4, 0.1, 500)
+    found = _resample.noise_to_draw([sparse, none], level=0.4, sigma=0.1, block=None, rng=rng)
+    assert found is not None
+    assert np.isfinite(found.tiles).all()

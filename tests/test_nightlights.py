@@ -842,3 +842,37 @@ def test_companions_of_the_lights_are_not_taken_for_lights() -> None:
     assert nightlights.sum_of_lights(cube, region, variable="looks", noise=0.1)["value"].tolist() == [96.0]
     with pytest.raises(ParameterError, match="say which with `variable`"):
         nightlights.sum_of_lights(cube.assign(other=lights), region)
+
+
+class TestWhatTheFiguresSay:
+    def test_a_floor_above_all_lights_is_not_said_to_be_none(self) -> None:
+        rng = np.random.default_rng(0)
+        table = nightlights.sum_of_lights(raster(rng.normal(0.4, 0.1, (40, 40))), boxes(a=(5, 5, 35, 35)), floor=5.0)
+        assert table["value"].tolist() == [0.0]
+        assert not [note for note in table.attrs["notes"] if "No floor" in note]
+
+    def test_values_that_are_masked_are_not_said_to_be_sums(self) -> None:
+        lights = np.random.default_rng(0).normal(5, 0.1, (40, 40))
+        lights[:, :20] = np.nan
+        cube, regions = raster(lights), boxes(little=(5, 5, 22, 35), half=(10, 5, 35, 35))
+        with pytest.warns(CoverageWarning, match="little"):
+            table = nightlights.sum_of_lights(cube, regions, noise=0.1)
+        assert [note[:10] for note in table.attrs["notes"] if "seen in part" in note] == ["1 value(s)"]
+
+    @pytest.mark.parametrize("method", ["formula", "bootstrap"])
+    @pytest.mark.parametrize("scale_missing", [False, True])
+    def test_no_more_is_lit_than_there_is(self, method: Any, scale_missing: bool) -> None:
+        rng = np.random.default_rng(0)
+        cube = raster(rng.normal(5, 0.1, (40, 40))).where(rng.random((40, 40)) > 0.4)
+        table = nightlights.lit_area(
+            cube, boxes(a=(5, 5, 35, 35)), threshold=4.85, noise=0.1, method=method, scale_missing=scale_missing
+        )
+        assert table["value"].iloc[0] < table["upper"].iloc[0] <= 900.0 * (1 + 1e-9)
+
+    def test_nodata_is_no_number_of_looks(self) -> None:
+        looks = raster(np.full((40, 40), 5.0)).astype(np.uint16)
+        looks[10:20] = 65535
+        looks.attrs["_FillValue"] = 65535
+        cube, regions = raster(np.full((40, 40), 5.0)), boxes(a=(5, 5, 35, 35))
+        assert nightlights.sum_of_lights(cube, regions, noise=0.1, looks=looks)["n_obs"].tolist() == [5]
+        assert nightlights.gini(cube, regions, noise=0.1, looks=looks)["n_obs"].tolist() == [5]

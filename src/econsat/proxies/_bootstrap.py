@@ -234,7 +234,11 @@ def noise_of_step(step: xr.DataArray, found: xr.Dataset, *, block: int | None, s
 
 def seeds_of(seed: int, region: Any, step: xr.DataArray) -> list[int]:
     """Return seeds of a region and a step that do not depend on what else is in the table or the cube."""
-    time = str(step["time"].to_numpy()) if "time" in step.coords else ""
+    time = step["time"].to_numpy() if "time" in step.coords else ""
+    if isinstance(time, np.ndarray) and time.dtype.kind == "M":
+        # one date is one date, whether the cube counts it in days or in nanoseconds
+        time = time.astype("datetime64[ns]")
+    time = str(time)
     return [int(seed), zlib.crc32(str(region).encode()), zlib.crc32(time.encode())]
 
 

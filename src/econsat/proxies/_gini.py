@@ -22,7 +22,7 @@ from econsat.proxies._bootstrap import (
     seeds_of,
     widening_of,
 )
-from econsat.proxies._layer import floor_of, pick, plain_numbers, record, same_grid, units_of
+from econsat.proxies._layer import floor_of, laid_on, pick, plain_numbers, record, units_of
 from econsat.proxies._resample import Blocks, lights_values, noise_values
 from econsat.proxies._sums import level_of, noise_of
 from econsat.zonal import Weights, aggregate
@@ -143,7 +143,7 @@ def gini(
         step, here_found = layer.isel(here), found.isel({k: v for k, v in here.items() if k in found.dims})
         draws = _Draws(
             step=step, held=held, cut=floor is not None, level=number_at(level, here), error=number_at(error, here),
-            noise=noise_of_step(step, here_found, block=block, seed=seed), interval=interval, n_boot=n_boot,
+            noise=noise_of_step(step, here_found, block=block, seed=seed), interval=interval, n_boot=int(n_boot),
             block=block, seed=seed,
         )  # fmt: skip
         sides.append(draws.noise(1.0).block)
@@ -187,7 +187,7 @@ def gini(
     out.attrs = record(inherited, step_record)
     n_obs = None
     if looks is not None:
-        same_grid(layer, looks, "looks")
+        looks = laid_on(layer, looks, "looks")
         n_obs = _measure.mean_looks(looks, layer, held)
     table = indicators.from_zonal(
         out, indicator=name, value="value", lower="lower", upper="upper", unit="1", n_obs=n_obs, freq=freq,

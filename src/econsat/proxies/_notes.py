@@ -25,6 +25,7 @@ def notes_of(
     floored_at: float | None,
     units: str,
     scale_missing: bool,
+    min_coverage: float,
 ) -> list[str]:
     """Return what a reader of the figures must know: the floor, the background, the product's floor, the gaps."""
     value = stats["value"]
@@ -37,7 +38,7 @@ def notes_of(
             f"The figures depend on the {named} of {at:.4g}: within {by:.4g} of it they move by -{low:.1%} to "
             f"+{high:.1%} (medians of the regions)."
         )
-    elif bool((found["level"] > 0).any()):
+    elif floor is None and bool((found["level"] > 0).any()):
         notes.append(
             f"No floor was taken off: the background of {float(found['level'].mean()):.3g} a pixel is in the sums. "
             "Regions differ in it by their area; set `floor` to measure lights."
@@ -57,7 +58,8 @@ def notes_of(
             "The dark pixels have one and the same value (a floored product or a picture), so the noise cannot be "
             "measured and is not in the interval; give it with `noise`."
         )
-    short = int(((stats["coverage"] < 1 - 1e-6) & (stats["coverage"] > 0)).sum())
+    kept = (stats["coverage"] > 0) & (stats["coverage"] >= min_coverage)
+    short = int((kept & (stats["coverage"] < 1 - 1e-6)).sum())
     if short:
         treated = (
             "scaled up by its valid share"

@@ -74,7 +74,8 @@ def noise_to_draw(
     if known.size < _FEW or known.std() == 0.0:
         return None
     correlation = autocorrelation(dark)
-    dark = [(tile - known.mean()) * (sigma / known.std()) for tile in dark if np.isfinite(tile).mean() > 0.1] or dark
+    dark = [(tile - known.mean()) * (sigma / known.std()) for tile in dark if np.isfinite(tile).any()]
+    dark = [tile for tile in dark if np.isfinite(tile).mean() > 0.1] or dark
     side = min(dark[0].shape)
     reach = _reach(correlation, known.size)
     block = min(_LENGTHS * reach, max(side // 2, 1)) if block is None else min(block, side)

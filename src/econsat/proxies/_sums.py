@@ -14,7 +14,7 @@ from econsat.errors import ParameterError
 from econsat.proxies import _measure
 from econsat.proxies._background import background
 from econsat.proxies._bootstrap import bootstrap, check_draws
-from econsat.proxies._layer import floor_of, is_number, pick, plain_numbers, record, same_grid, units_of
+from econsat.proxies._layer import floor_of, is_number, laid_on, pick, plain_numbers, record, same_grid, units_of
 from econsat.proxies._notes import notes_of
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def sum_of_lights(
     }
     notes = notes_of(
         stats, what="sum", floor=floor, level=level, error=error, how=how, found=found, floored_at=floor_of(layer),
-        units=units, scale_missing=scale_missing,
+        units=units, scale_missing=scale_missing, min_coverage=min_coverage,
     )  # fmt: skip
     unit = f"{units} km2".removeprefix("1 ")
     return _table(
@@ -188,7 +188,8 @@ def lit_area(
 ) -> pd.DataFrame:
     """Measure the area of each region with lights at or above a threshold, in km2.
 
-    The interval is that of `sum_of_lights` for pixels that count 1 if lit and 0 if not. Monthly and annual Black Marble
+    The interval is that of `sum_of_lights` for pixels that count 1 if lit and 0 if not, cut off at 0 and at the area of
+    the region. Monthly and annual Black Marble
     composites are floored at 0.5 nW cm-2 sr-1: below that a threshold changes nothing, and growth of the lit area is
     partly the crossing of that floor.
 
@@ -236,11 +237,15 @@ def lit_area(
     units = units_of(layer)
     found = noise_of(layer, noise)
     level, error = level_of(layer, threshold, threshold_error, found, interval)
+    held = _measure.weights_of(layer, regions_or_weights)
     stats, drawn = _stats(
-        layer, _measure.weights_of(layer, regions_or_weights), _measure.lit_above, method=method, n_boot=n_boot,
-        block=block, seed=seed, level=level, error=error, noise=found, interval=interval, scale_missing=scale_missing,
+        layer, held, _measure.lit_above, method=method, n_boot=n_boot, block=block, seed=seed, level=level,
+        error=error, noise=found, interval=interval, scale_missing=scale_missing,
     )  # fmt: skip
     stats["lower"] = stats["lower"].clip(min=0.0)
+    # no more of a region can be lit than there is of it
+    whole = np.maximum(stats["value"], xr.DataArray(held.region_area_km2, dims="region"))
+    stats["upper"] = np.minimum(stats["upper"], whole)
     step = {
         "step": "lit_area",
         "threshold": threshold,
@@ -253,7 +258,7 @@ def lit_area(
     }
     notes = notes_of(
         stats, what="lit area", floor=threshold, level=level, error=error, how="zero", found=found,
-        floored_at=floor_of(layer), units=units, scale_missing=scale_missing,
+        floored_at=floor_of(layer), units=units, scale_missing=scale_missing, min_coverage=min_coverage,
     )  # fmt: skip
     return _table(
         stats, layer, regions_or_weights, name=name, unit="km2", step=step, notes=notes, looks=looks,
@@ -277,7 +282,7 @@ def _stats(
     stats = _measure.measure(layer, held, rule, **options)
     if method == "formula":
         return stats, {"method": method}
-    stats, drawn = bootstrap(layer, held, rule, stats, n_boot=n_boot, block=block, seed=seed, **options)
+    stats, drawn = bootstrap(layer, held, rule, stats, n_boot=int(n_boot), block=block, seed=seed, **options)
     return stats, {"method": method, **drawn}
 
 
@@ -341,7 +346,7 @@ def _table(
 ) -> pd.DataFrame:
     n_obs = None
     if looks is not None:
-        same_grid(layer, looks, "looks")
+        looks = laid_on(layer, looks, "looks")
         n_obs = _measure.mean_looks(looks, layer, regions_or_weights)
     stats.attrs = record({k: v for k, v in layer.attrs.items() if k in ("provenance", "time_note", "floored_at")}, step)
     table = indicators.from_zonal(
