@@ -137,10 +137,10 @@ def sample(step: xr.DataArray, *, max_pixels: int) -> list[Floats]:
     every = int(np.ceil(rows * cols / wanted))
     starts = [(r * side, c * side) for r in range(rows) for c in range(cols)][::every]
     y_dim, x_dim = step.dims
-    return [
-        np.asarray(step.isel({y_dim: slice(r, r + side), x_dim: slice(c, c + side)}).to_numpy(), dtype=np.float64)
-        for r, c in starts
-    ]
+    tiles = [step.isel({y_dim: slice(r, r + side), x_dim: slice(c, c + side)}).data for r, c in starts]
+    # one dataset, so that of a lazy cube each block is made once and the graph is looked through once
+    held = xr.Dataset({f"tile{k}": ((f"y{k}", f"x{k}"), tile) for k, tile in enumerate(tiles)}).compute()
+    return [np.asarray(held[f"tile{k}"].to_numpy(), dtype=np.float64) for k in range(len(tiles))]
 
 
 def _one_step(tiles: list[Floats]) -> tuple[list[float], Floats]:

@@ -13,7 +13,7 @@ from econsat.errors import ParameterError
 from econsat.proxies._chain_kernels import TALLY, clean_block
 from econsat.proxies._layer import is_number, pick, put_back, record, same_grid
 from econsat.proxies._spread import spread_quantile
-from econsat.proxies._tiles import MAX_BYTES, plain, run, spatial_pair, tiled
+from econsat.proxies._tiles import MAX_BYTES, counts_of, plain, run, spatial_pair, tiled
 from econsat.proxies._times import decimal_years, in_order, times_of
 
 if TYPE_CHECKING:
@@ -209,7 +209,8 @@ def clean(
         max_gap=max_gap if fill is not None else 0,
     )
     n = len(times)
-    values, filled, tally = run(tile, arrays, out=[(n, arrays[0].dtype), (n, np.bool_)], counts=len(TALLY))
+    kinds = [(n, arrays[0].dtype), (n if fill is not None else 0, np.bool_)]
+    values, filled, tally = run(tile, arrays, out=kinds, counts=len(TALLY))
     lazy = hasattr(tally, "dask")
     counted = None
     if count or (count is None and not lazy):
@@ -224,6 +225,11 @@ def clean(
     out = put_back(cube, layer, work.copy(data=values).transpose(*layer.dims), steps[0])
     for step in steps[1:]:
         out = out.assign_attrs(record(out.attrs, step))
+    if given is not None and given.chunks is not None and isinstance(out, xr.Dataset) and given.name in out:
+        # in the tiles of the lights, so that what comes after need not cut them again
+        beside = out[given.name]
+        cut = beside.transpose("time", *space) if set(beside.dims) == set(work.dims) else None
+        out = out if cut is None else out.assign({given.name: cut.copy(data=arrays[1]).transpose(*beside.dims)})
     return out if fill is None else _flag(out, xr.DataArray(filled, dims=work.dims).transpose(*layer.dims))
 
 
@@ -299,10 +305,10 @@ def arrays_of(layer: xr.DataArray, given: xr.DataArray | None, space: tuple[str,
 
 def _tile(values: NDArray[Any], *looks: NDArray[Any], **options: Any) -> tuple[NDArray[Any], ...]:
     """Clean one block and count."""
-    out, filled = np.empty(values.shape, values.dtype), np.zeros(values.shape, dtype=np.bool_)
+    out = np.empty(values.shape, values.dtype)
+    filled = np.zeros((len(values) if options["max_gap"] else 0, *values.shape[1:]), dtype=np.bool_)
     tally = np.zeros(len(TALLY), dtype=np.int64)
-    counts = plain(looks[0], np.float32) if looks else np.empty((0, 0, 0), dtype=np.float32)
-    clean_block(plain(values), counts, *options.values(), out, filled, tally)
+    clean_block(plain(values), counts_of(looks), out=out, filled=filled, tally=tally, **options)
     return out, filled, tally
 
 

@@ -16,7 +16,7 @@ from econsat.proxies._chain import arrays_of, looks_of
 from econsat.proxies._composite_kernels import composite_block
 from econsat.proxies._layer import is_number, pick, record, same_grid
 from econsat.proxies._periods import FREQS, Span, spans
-from econsat.proxies._tiles import MAX_BYTES, joined, plain, run, spatial_pair
+from econsat.proxies._tiles import MAX_BYTES, counts_of, joined, plain, run, spatial_pair
 from econsat.proxies._times import in_order, times_of
 
 if TYPE_CHECKING:
@@ -138,15 +138,21 @@ def composite(
     )  # fmt: skip
     found = []
     for period in periods:
-        here = kept[list(period.places)]
+        here: Any = kept[list(period.places)]
+        if np.array_equal(here, np.arange(here[0], here[0] + len(here))):
+            # a slice is a view on what is in memory, a list of positions a copy
+            here = slice(int(here[0]), int(here[-1]) + 1)
         part = given.isel(time=here) if given is not None and "time" in given.dims else given
         arrays = arrays_of(work.isel(time=here), part, space, max_bytes)
         kinds = [(1, arrays[0].dtype), (1, np.int32 if tile.keywords["whole_looks"] else np.float32), (1, np.int16)]
         found.append(run(tile, arrays, out=kinds, counts=1))
     values, total_looks, n_steps, n_missing = (_join(parts) for parts in zip(*found, strict=True))
     if hasattr(n_missing, "dask"):
+        whole = work.chunks is not None and len(work.chunksizes["time"]) == 1
         size = values.dtype.itemsize
-        values, total_looks, n_steps = (joined(one, itemsize=size) for one in (values, total_looks, n_steps))
+        values, total_looks, n_steps = (
+            joined(one, itemsize=size, whole=whole) for one in (values, total_looks, n_steps)
+        )
     counted = None
     if count or (count is None and not hasattr(n_missing, "dask")):
         counted = int(np.asarray(n_missing).sum())
@@ -183,8 +189,8 @@ def composite(
         return out.assign_coords(beside).assign_attrs(attrs).transpose(*layer.dims)
     step["layers_left_out"] = [str(name) for name in cube.data_vars if name not in (layer.name, *beside, "filled")]
     out.attrs = {key: value for key, value in layer.attrs.items() if key != "provenance"}
-    whole = out.to_dataset().assign(beside).assign_attrs(record(cube.attrs, step) | freq)
-    return whole.transpose(*layer.dims)
+    merged = out.to_dataset().assign(beside).assign_attrs(record(cube.attrs, step) | freq)
+    return merged.transpose(*layer.dims)
 
 
 def _tile(
@@ -199,7 +205,7 @@ def _tile(
     shape = (1, *values.shape[1:])
     out, total = np.empty(shape, values.dtype), np.zeros(shape)
     n_steps = np.empty(shape, np.int16)
-    clear = plain(looks[0], np.float32) if looks else np.empty((0, 0, 0), np.float32)
+    clear = counts_of(looks)
     composite_block(plain(values), clear, by_looks, median, min_steps, float(min_looks), out[0], total[0], n_steps[0])
     missing = np.array([np.isnan(out).sum()])
     return out, total.astype(np.int32 if whole_looks else np.float32), n_steps, missing

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
-from dask.base import compute
 from scipy.special import ndtr
 from scipy.stats import norm, t as student
 
 from econsat.proxies._background import RADII, autocorrelation, inflation_at, lag_sums, sample
 from econsat.zonal import Weights, aggregate, weights
 from econsat.zonal.grid import spatial_dims
+from econsat.zonal.together import aggregate_together
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -129,9 +129,7 @@ def measure(
         "low": rule.value(layer, level - error),
         "high": rule.value(layer, level + error),
     }
-    cube = xr.Dataset({name: on_grid(array, layer) for name, array in values.items()})
-    sums = aggregate(cube[["value"]], held, stats=("integral", "coverage", "count", "std", "area"))
-    moved = aggregate(cube[["low", "high"]], held, stats=("integral",))
+    grids = {name: on_grid(array, layer) for name, array in values.items()}
     variance = xr.apply_ufunc(
         rule.variance,
         layer,
@@ -144,22 +142,25 @@ def measure(
     # the variance of a weighted sum takes the squares of the weights, share x area
     squared = dataclasses.replace(held, part_share=held.part_share**2)
     area = xr.DataArray(held.row_area_km2, dims=y_dim)
-    spread = aggregate(
-        on_grid((variance * area).rename("variance"), layer),
-        squared,
-        stats=("integral",),
-    )
-    # together, so that a lazy cube is read once for all three
-    sums, moved, spread = compute(sums, moved, spread)  # type: ignore[no-untyped-call]
+    jobs = [
+        (grids["value"], held, ("integral", "coverage", "count", "std", "area")),
+        (grids["low"], held, ("integral",)),
+        (grids["high"], held, ("integral",)),
+        (on_grid(variance * area, layer), squared, ("integral",)),
+    ]
+    sums, *beside = aggregate_together(jobs)
+    names = ("low", "high", "variance")
+    # one dataset, so that a lazy cube is read once for all of them
+    sums = sums.assign({name: stats["integral"] for name, stats in zip(names, beside, strict=True)}).compute()
     order = ("region", *(dim for dim in layer.dims if dim not in (x_dim, y_dim)))
     total = sums["integral"].transpose(*order)
     z = float(norm.ppf(0.5 + interval / 2))
     inflation = _by_region(noise["inflation"], sums["count"].transpose(*order))
-    sd = np.sqrt(spread["integral"].fillna(0.0).transpose(*order) * inflation)
-    low, high = (moved[f"{name}_integral"].transpose(*order) for name in ("low", "high"))
+    sd = np.sqrt(sums["variance"].fillna(0.0).transpose(*order) * inflation)
+    low, high = (sums[name].transpose(*order) for name in ("low", "high"))
     down = np.maximum(total - np.minimum(low, high), 0.0)
     up = np.maximum(np.maximum(low, high) - total, 0.0)
-    unseen, unseen_half, pieces = _unseen(cube["value"], sums, order, interval)
+    unseen, unseen_half, pieces = _unseen(grids["value"], sums, order, interval)
     seen_lower = total - np.hypot(z * sd, down)
     if scale_missing:
         share = sums["coverage"].transpose(*order).where(lambda c: c < 1 - _WHOLE, 1.0)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from econsat.proxies._chain_kernels import spread_block
-from econsat.proxies._tiles import pack, plain
+from econsat.proxies._tiles import counts_of, pack, plain
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,8 +47,7 @@ def spread_quantile(arrays: Sequence[Any], quantile: float, **options: Any) -> f
 
 def _tile(values: NDArray[Any], *looks: NDArray[Any], most: int, **options: Any) -> Top:
     out = np.empty(values.shape[1:])
-    counts = plain(looks[0], np.float32) if looks else np.empty((0, 0, 0), dtype=np.float32)
-    spread_block(plain(values), counts, *options.values(), out)
+    spread_block(plain(values), counts_of(looks), out=out, **options)
     known = out[np.isfinite(out)]
     return known.size, np.sort(known)[-most:]
 

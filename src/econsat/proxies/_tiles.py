@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     import dask.array as da
     from numpy.typing import NDArray
 
-__all__ = ["MAX_BYTES", "TILE_BYTES", "joined", "pack", "plain", "run", "spatial_pair", "tiled"]
+__all__ = ["MAX_BYTES", "TILE_BYTES", "counts_of", "joined", "pack", "plain", "run", "spatial_pair", "tiled"]
 
-#: Bytes of one layer in one tile, all its steps together: small beside what Python and its packages need.
+#: About how many bytes one layer takes in one tile, all its steps together: small beside what Python itself needs.
 TILE_BYTES = 2**23
 #: Bytes of one column of chunks, all steps of a layer, above which a lazy cube is refused.
 MAX_BYTES = 2**31
@@ -38,7 +38,10 @@ def spatial_pair(layer: xr.DataArray) -> tuple[str, str]:
 
 
 def _cuts(chunks: Sequence[int], side: int) -> tuple[int, ...]:
-    """Cut chunks into pieces of at most `side`, and join smaller ones up to it, never across a larger one's edge."""
+    """Cut chunks into pieces of about `side`, and join smaller ones up to it, never across a larger one's edge.
+
+    A chunk is cut only where that brings it nearer to `side`: each cut multiplies the tasks.
+    """
     out: list[int] = []
     joined = 0
     for size in chunks:
@@ -46,7 +49,7 @@ def _cuts(chunks: Sequence[int], side: int) -> tuple[int, ...]:
             out.append(joined)
             joined = 0
         if size >= side:
-            pieces = -(-size // side)
+            pieces = max(1, int(size / side + 0.5))
             out += [size // pieces + (k < size % pieces) for k in range(pieces)]
         else:
             joined += size
@@ -66,17 +69,72 @@ def tiled(array: da.Array, *, name: Any, max_bytes: int = MAX_BYTES) -> da.Array
                 f"Open the cube with smaller chunks (about {side} x {side} pixels), or raise `max_bytes`."
             )
     side = max(_LEAST_SIDE, int(np.sqrt(TILE_BYTES / max(1, steps * itemsize))))
-    chunks = {0: -1, 1: _cuts(array.chunks[1], side), 2: _cuts(array.chunks[2], side)}
+    chunks = ((steps,), _cuts(array.chunks[1], side), _cuts(array.chunks[2], side))
+    places = [_places(old, new) for old, new in zip(array.chunks[1:], chunks[1:], strict=True)]
+    if chunks == array.chunks:
+        return array
+    if None in places:
+        out: da.Array = array.rechunk(chunks)  # type: ignore[no-untyped-call]
+        return out
+    return _series(array, chunks, *places)
+
+
+def _places(old: Sequence[int], new: Sequence[int]) -> list[tuple[int, slice]] | None:
+    """Return, for each new piece, the old one that it lies in and where; None if one lies in several."""
+    out = []
+    starts = np.concatenate([[0], np.cumsum(old)])
+    at = 0
+    for size in new:
+        k = int(np.searchsorted(starts, at, side="right")) - 1
+        if at + size > starts[k + 1]:
+            return None
+        out.append((k, slice(at - int(starts[k]), at - int(starts[k]) + size)))
+        at += size
+    return out
+
+
+def _series(array: da.Array, chunks: Any, rows: Any, cols: Any) -> da.Array:
+    """Return the array in tiles with one task for each, where `rechunk` would take one a tile and step."""
+    import dask.array as da
+    from dask.base import tokenize
+    from dask.highlevelgraph import HighLevelGraph
+
+    name = f"series-{tokenize(array.name, chunks)}"
+    tasks = {
+        (name, 0, i, j): (_stack, [(array.name, t, a, b) for t in range(array.numblocks[0])], ys, xs)
+        for i, (a, ys) in enumerate(rows)
+        for j, (b, xs) in enumerate(cols)
+    }
+    graph = HighLevelGraph.from_collections(name, tasks, dependencies=[array])
+    out: da.Array = da.Array(graph, name, chunks=chunks, meta=array._meta)  # type: ignore[no-untyped-call]
+    return out
+
+
+def _stack(blocks: list[NDArray[Any]], ys: slice, xs: slice) -> NDArray[Any]:
+    return np.concatenate([block[:, ys, xs] for block in blocks])
+
+
+def joined(array: da.Array, *, itemsize: int, whole: bool) -> da.Array:
+    """Return a lazy array with few steps in larger blocks: the tiles of a long series are small ones of a short one.
+
+    With `whole`, where all steps come out of one block, they stay in one, so that nothing has to wait for the others.
+    """
+    steps = array.shape[0] if whole else 1
+    side = max(_LEAST_SIDE, int(np.sqrt(TILE_BYTES / 2 / (steps * itemsize))))
+    chunks = {0: -1 if whole else 1, 1: _joins(array.chunks[1], side), 2: _joins(array.chunks[2], side)}
     out: da.Array = array.rechunk(chunks)  # type: ignore[no-untyped-call]
     return out
 
 
-def joined(array: da.Array, *, itemsize: int) -> da.Array:
-    """Return a lazy array with few steps in larger blocks: the tiles of a long series are small ones of a short one."""
-    side = max(_LEAST_SIDE, int(np.sqrt(2 * TILE_BYTES / itemsize)))
-    chunks = {1: _cuts(array.chunks[1], side), 2: _cuts(array.chunks[2], side)}
-    out: da.Array = array.rechunk(chunks)  # type: ignore[no-untyped-call]
-    return out
+def _joins(chunks: Sequence[int], side: int) -> tuple[int, ...]:
+    """Join chunks up to about `side`, and cut none."""
+    out: list[int] = []
+    for size in chunks:
+        if out and out[-1] + size <= side:
+            out[-1] += size
+        else:
+            out.append(size)
+    return tuple(out)
 
 
 def run(
@@ -149,6 +207,18 @@ def pack(function: Callable[..., Any], layers: Sequence[Any]) -> da.Array:
         function, *arrays, dtype=object, chunks=((1,), *chunks[1:]), meta=meta
     )
     return packed
+
+
+def counts_of(looks: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Return a block of looks in one of two types, for the same reason; an empty one where there are none."""
+    if not looks:
+        return np.empty((0, 0, 0), dtype=np.uint16)
+    kind = looks[0].dtype
+    small = kind.kind == "b" or (kind.kind in "iu" and np.iinfo(kind).max <= np.iinfo(np.uint16).max)
+    if not small:
+        return plain(looks[0], np.float32)
+    # a negative count is none
+    return plain(np.maximum(looks[0], 0) if kind.kind == "i" else looks[0], np.uint16)
 
 
 def plain(block: NDArray[Any], dtype: Any = None) -> NDArray[Any]:

@@ -223,12 +223,7 @@ def aggregate(
         if stat in ("integral", "area"):
             grid.refuse_unequal_area(stat)
     held = regions_or_weights if isinstance(regions_or_weights, Weights) else weights(grid, regions_or_weights)
-    if not held.grid.same_as(grid):
-        raise GridError(
-            f"The weights were built for another grid ({held.grid.ny} x {held.grid.nx} pixels of {held.grid.crs.name}, "
-            f"corner {held.grid.x0:.6f}, {held.grid.y0:.6f}) than that of the cube ({grid.ny} x {grid.nx} of "
-            f"{grid.crs.name}, corner {grid.x0:.6f}, {grid.y0:.6f}). Build them again with weights(cube, regions)."
-        )
+    held.refuse_other(grid)
     x_dim, y_dim = spatial_dims(cube)
     layers = _layers(cube, x_dim, y_dim)
     out: dict[str, xr.DataArray] = {}
@@ -260,13 +255,18 @@ def _layers(cube: xr.DataArray | xr.Dataset, x_dim: str, y_dim: str) -> dict[str
 def _one_layer(layer: xr.DataArray, held: Weights, plan: _Plan, threads: int | None) -> dict[str, xr.DataArray]:
     nodata = layer.rio.nodata
     fill = None if nodata is None or np.isnan(nodata) else float(nodata)
-    lead = layer.dims[:-2]
     if layer.chunks is None:
         merged: Any = _in_memory(layer.to_numpy(), held, plan, threads, fill)
         stats: dict[str, Any] = plan.finish(merged, held)
     else:
         merged = _lazily(layer.data, held, plan, fill)
         stats = _finish_lazily(merged, held, plan)
+    return labelled(stats, layer, held)
+
+
+def labelled(stats: dict[str, Any], layer: xr.DataArray, held: Weights) -> dict[str, xr.DataArray]:
+    """Return statistics (..., n_regions) of a layer (..., y, x) by region first, with the layer's coordinates."""
+    lead = layer.dims[:-2]
     coords = {k: v for k, v in layer.coords.items() if set(v.dims) <= set(lead) and k != layer.rio.grid_mapping}
     units = layer.attrs.get("units")
     out = {}

@@ -152,10 +152,20 @@ def moments(
 
 
 def gather(
-    values: NDArray[np.floating], weights: Weights, *, region: int, row0: int = 0, col0: int = 0
+    values: NDArray[np.floating],
+    weights: Weights,
+    *,
+    region: int,
+    row0: int = 0,
+    col0: int = 0,
+    n_pixels: NDArray[np.int64] | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the valid values of one region (by position) and their weights, share x pixel area in km2."""
-    size = int(weights.n_pixels[region])
+    """Return the valid values of one region (by position) and their weights, share x pixel area in km2.
+
+    `n_pixels` are the weights' own, for callers that gather one region after the other.
+    """
+    # a block holds no more of a region than its own size, however large the region
+    size = min(int((weights.n_pixels if n_pixels is None else n_pixels)[region]), values.size)
     found, weight = np.empty(size), np.empty(size)
     n = _gather(values, row0, col0, *_arrays(weights), region, found, weight)
     return found[:n], weight[:n]
@@ -164,8 +174,9 @@ def gather(
 def extremes(values: NDArray[np.floating], weights: Weights, *, row0: int = 0, col0: int = 0) -> NDArray[np.float64]:
     """Return least and greatest valid value of each region in one block, NaN for none, shape (n_regions, 2)."""
     out = np.full((len(weights), EXTREMES), np.nan)
+    n_pixels = weights.n_pixels
     for region in range(len(weights)):
-        found, _ = gather(values, weights, region=region, row0=row0, col0=col0)
+        found, _ = gather(values, weights, region=region, row0=row0, col0=col0, n_pixels=n_pixels)
         if found.size:
             out[region] = found.min(), found.max()
     return out
@@ -174,8 +185,9 @@ def extremes(values: NDArray[np.floating], weights: Weights, *, row0: int = 0, c
 def spread(values: NDArray[np.floating], weights: Weights, *, row0: int = 0, col0: int = 0) -> NDArray[np.float64]:
     """Return the `SPREAD` of each region in one block, shape (n_regions, 3)."""
     out = np.zeros((len(weights), SPREAD))
+    n_pixels = weights.n_pixels
     for region in range(len(weights)):
-        found, weight = gather(values, weights, region=region, row0=row0, col0=col0)
+        found, weight = gather(values, weights, region=region, row0=row0, col0=col0, n_pixels=n_pixels)
         if found.size:
             mean = np.average(found, weights=weight)
             with np.errstate(invalid="ignore"):  # an infinite pixel has no spread: NaN

@@ -14,7 +14,7 @@ import pandas as pd
 import pyproj
 import shapely
 
-from econsat.errors import DataError, RegionError
+from econsat.errors import DataError, GridError, RegionError
 from econsat.zonal.coverage import rasterise, row_weighted_area
 from econsat.zonal.geometry import polygons_on, rings_of
 from econsat.zonal.grid import Grid
@@ -97,6 +97,16 @@ class Weights:
         lengths = np.concatenate([[0], np.cumsum(self.full_stop.astype(np.int64) - self.full_start)])
         full = lengths[self.full_ptr[1:]] - lengths[self.full_ptr[:-1]]
         return np.asarray(full + np.diff(self.part_ptr), dtype=np.int64)
+
+    def refuse_other(self, grid: Grid) -> None:
+        """Raise `GridError` unless the weights were built for this grid."""
+        if not self.grid.same_as(grid):
+            raise GridError(
+                f"The weights were built for another grid ({self.grid.ny} x {self.grid.nx} pixels of "
+                f"{self.grid.crs.name}, corner {self.grid.x0:.6f}, {self.grid.y0:.6f}) than that of the cube "
+                f"({grid.ny} x {grid.nx} of {grid.crs.name}, corner {grid.x0:.6f}, {grid.y0:.6f}). Build them again "
+                "with weights(cube, regions)."
+            )
 
     def cells(self, region: Any) -> pd.DataFrame:
         """Return the pixels of one region: columns row, col (int) and share (float, 0..1]."""
