@@ -1,9 +1,10 @@
-"""Peak memory of a whole chain, clean -> composite -> sum of lights: set by the tiles, not by the number of months.
+"""Peak memory of a whole chain, clean -> composite -> sum of lights, by the number of months.
 
     python tests/benchmarks/bench_clean.py --months 12 24
 
 Each length runs in a process of its own on 9600 x 9600 pixels, made in blocks of 600 x 600 as they are asked for
-(noise, towns, months without a look, one spike in a thousand), over some 400 polygons. With --unstable the quantile of
+(noise, towns, months without a look, one spike in a thousand), over some 400 polygons. The tiles hold the same bytes
+for any length; what grows is the graph of tasks. With --unstable the quantile of
 the pixels' spread is taken first, which reads the cube once more.
 """
 
