@@ -93,21 +93,21 @@ def _places(old: Sequence[int], new: Sequence[int]) -> list[tuple[int, slice]] |
     return out
 
 
-def _series(array: da.Array, chunks: Any, rows: Any, cols: Any) -> da.Array:
+def _series(array: Any, chunks: Any, rows: Any, cols: Any) -> da.Array:
     """Return the array in tiles with one task for each, where `rechunk` would take one a tile and step."""
     import dask.array as da
     from dask.base import tokenize
     from dask.highlevelgraph import HighLevelGraph
 
     name = f"series-{tokenize(array.name, chunks)}"
-    tasks = {
+    tasks: dict[Any, Any] = {
         (name, 0, i, j): (_stack, [(array.name, t, a, b) for t in range(array.numblocks[0])], ys, xs)
         for i, (a, ys) in enumerate(rows)
         for j, (b, xs) in enumerate(cols)
     }
     graph = HighLevelGraph.from_collections(name, tasks, dependencies=[array])
-    out: da.Array = da.Array(graph, name, chunks=chunks, meta=array._meta)  # type: ignore[no-untyped-call]
-    return out
+    out: Any = da.Array(graph, name, chunks=chunks, meta=array._meta)  # type: ignore[no-untyped-call]
+    return out  # type: ignore[no-any-return]
 
 
 def _stack(blocks: list[NDArray[Any]], ys: slice, xs: slice) -> NDArray[Any]:
