@@ -239,8 +239,9 @@ class TestPeriods:
     def test_every_step_falls_into_one_year(self, months: int, first: int, holes: set[int]) -> None:
         times = pd.date_range("2015-01-01", periods=12, freq="MS")[first : first + 1]
         times = pd.date_range(times[0], periods=months, freq="MS")
-        # both neighbours stay, so that the steps can still be told to be months
+        # both neighbours stay; of two months with a hole between them it cannot be told that they are months
         times = times.delete([k for k in holes if k < months - 1 and k % 3 == 1])
+        assume(months != 3 or len(times) == 3)
         found = spans(times, "year", freq="MS")
         assert sorted(place for span in found for place in span.places) == list(range(len(times)))
         assert all(span.n_expected == 12 for span in found)
