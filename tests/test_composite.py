@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import shapely
 import xarray as xr
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import HealthCheck, assume, given, settings, strategies as st
 
 from econsat.datasets import fetch
 from econsat.errors import DataError, DuplicateTimesWarning, ParameterError, PartialPeriodWarning, SizeError
