@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import weakref
 from typing import Any
 
 import dask
@@ -57,12 +58,15 @@ def test_other_chunks_and_orders_of_dims() -> None:
     xr.testing.assert_allclose(one.compute(), two.compute())
 
 
-def test_a_block_is_made_once_for_all_layers() -> None:
-    made: list[int] = []
+def test_a_block_is_made_once_and_let_go_before_the_next() -> None:
+    made: list[weakref.ref[Any]] = []
+    alive: list[int] = []
 
     def block(block_info: Any = None) -> Any:
-        made.append(1)
-        return np.ones((1, 10, 10))
+        values = np.ones((1, 10, 10))
+        made.append(weakref.ref(values))
+        alive.append(sum(held() is not None for held in made))
+        return values
 
     values = dask.array.map_blocks(block, chunks=((1,), (10,) * 4, (10,) * 5), dtype=float, meta=np.empty((0, 0, 0)))
     layer = raster(steps=1).copy(data=values)
@@ -71,6 +75,7 @@ def test_a_block_is_made_once_for_all_layers() -> None:
     whole = found[0].assign(one=found[1]["sum"], two=found[2]["integral"])
     whole.compute(scheduler="synchronous")
     assert len(made) == 20
+    assert max(alive) <= 3
 
 
 def test_weights_of_another_grid_are_refused() -> None:
