@@ -6,6 +6,10 @@ A message says what failed, where (item, asset, region), what was seen, and whic
 from __future__ import annotations
 
 __all__ = [
+    "AccessError",
+    "BudgetError",
+    "BudgetWarning",
+    "CacheWarning",
     "CatalogError",
     "CoverageWarning",
     "CredentialsError",
@@ -33,11 +37,14 @@ __all__ = [
     "PartialPeriodWarning",
     "RadiometryError",
     "ReadError",
+    "RefusedError",
     "RegionError",
     "ReportError",
     "ReportWarning",
+    "SearchInterruptedError",
     "SizeError",
     "SmallUnitsWarning",
+    "SuspectDataWarning",
     "SyntheticDataWarning",
     "TruncatedWarning",
     "UndatedWarning",
@@ -51,6 +58,10 @@ class EconsatError(Exception):
 
 class CatalogError(EconsatError, ValueError):
     """A catalog is unknown, cannot be reached, or refuses what was asked of it."""
+
+
+class SearchInterruptedError(CatalogError):
+    """A search broke off in the middle of its pages; what came until then is kept, and the message says how to go on."""
 
 
 class EmptySearchError(EconsatError, LookupError):
@@ -85,6 +96,42 @@ class ReadError(EconsatError, OSError):
     """Pixels could not be read; the message lists item, asset and reason."""
 
 
+class AccessError(EconsatError, OSError):
+    """Bytes could not be fetched.
+
+    Attributes
+    ----------
+    kind : str
+        What went wrong, in one word: ``"refused"``, ``"name"`` (look-up), ``"tls"``, ``"connection"``, ``"timeout"``,
+        ``"status"``, ``"redirect"``, ``"length"``, ``"range"``, ``"encoding"``, ``"html"``, ``"empty"``, ``"changed"``,
+        ``"expired"``, ``"checksum"``, ``"size"``.
+    status : int or None
+        The HTTP status, where there was one.
+    href : str
+        The address, without signature.
+    attempts : int
+        How often it was tried.
+    """
+
+    def __init__(
+        self, message: str, *, kind: str = "connection", status: int | None = None, href: str = "", attempts: int = 1
+    ) -> None:
+        super().__init__(message)
+        self.kind, self.status, self.href, self.attempts = kind, status, href, attempts
+
+    def __reduce__(self) -> tuple[object, ...]:
+        state = {"kind": self.kind, "status": self.status, "href": self.href, "attempts": self.attempts}
+        return _rebuild, (type(self), str(self), state)
+
+
+class RefusedError(AccessError):
+    """An address, a driver or a size is not permitted; the message names the rule, and the argument that would permit."""
+
+
+class BudgetError(EconsatError, ValueError):
+    """A budget means nothing, or nothing useful can be read within it."""
+
+
 class SizeError(EconsatError, MemoryError):
     """What was asked for would need more memory than was allowed."""
 
@@ -117,8 +164,27 @@ class CredentialsError(EconsatError, PermissionError):
     """A service needs a login, or refuses the one it was given; the message never holds it."""
 
 
+def _rebuild(kind: type[AccessError], message: str, state: dict[str, object]) -> AccessError:
+    # An OSError is pickled by its arguments alone, and workers send their errors home.
+    error = kind(message)
+    error.__dict__.update(state)
+    return error
+
+
 class EconsatWarning(UserWarning):
     """Base of every warning that econsat gives."""
+
+
+class BudgetWarning(EconsatWarning):
+    """To keep within a budget, coarser pixels were read than the files hold; the result says which."""
+
+
+class CacheWarning(EconsatWarning):
+    """The cache could not be used, or held something else than was put there; it was fetched again."""
+
+
+class SuspectDataWarning(EconsatWarning):
+    """Pixels were read that look like missing data (long runs of zeros); the result says where."""
 
 
 class CoverageWarning(EconsatWarning):

@@ -1,0 +1,7 @@
+"""The one door through which bytes enter: what is allowed, how long it may take, who signs, what is kept."""
+
+from __future__ import annotations
+
+from econsat.access.settings import Access
+
+__all__ = ["Access"]
