@@ -16,10 +16,20 @@ import pystac
 from numpy.typing import ArrayLike
 
 from econsat._black_marble_writer import make_black_marble
+from econsat._fault_signatures import Signatures
 from econsat._faults import Fault, FaultServer
 from econsat._lights_panel import make_lights_panel
 
-__all__ = ["Fault", "FaultServer", "make_black_marble", "make_catalog", "make_item", "make_lights_panel", "make_raster"]
+__all__ = [
+    "Fault",
+    "FaultServer",
+    "Signatures",
+    "make_black_marble",
+    "make_catalog",
+    "make_item",
+    "make_lights_panel",
+    "make_raster",
+]
 
 _PROJECTION = "https://stac-extensions.github.io/projection/v2.0.0/schema.json"
 _EO = "https://stac-extensions.github.io/eo/v1.1.0/schema.json"
