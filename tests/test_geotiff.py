@@ -1,0 +1,339 @@
+"""GeoTIFFs read by our own ranges: every tile where GDAL says it is, every pixel as GDAL reads it, nothing forged."""
+
+from __future__ import annotations
+
+import struct
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+from rasterio.errors import NotGeoreferencedWarning
+from rasterio.io import MemoryFile
+from rasterio.transform import Affine
+
+from econsat.errors import AccessError, RefusedError
+from econsat.stac._geotiff.index import Level, TiffIndex, parse_index
+
+_WHERE = Affine(10.0, 0.0, 500_000.0, 0.0, -10.0, 5_000_000.0)
+_TILED = {"tiled": True, "blockxsize": 64, "blockysize": 48}
+_BIG = {"ENDIANNESS": "BIG"}
+_RGB = (3, 150, 210)
+_CHUNKY = {"interleave": "pixel"}
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        yield
+
+
+def pixels(dtype: str, shape: tuple[int, int, int] = (1, 150, 210), *, seed: int = 1) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    smooth = np.add.outer(np.arange(shape[1]), np.arange(shape[2]))[None] + 40 * np.arange(shape[0])[:, None, None]
+    if np.dtype(dtype).kind == "c":
+        return (rng.normal(size=shape) + 1j * rng.normal(size=shape)).astype(dtype)
+    if np.dtype(dtype).kind == "f":
+        return (smooth + rng.normal(size=shape)).astype(dtype)
+    top = min(int(np.iinfo(dtype).max), 2**40)
+    return ((smooth + rng.integers(0, 20, shape)) % top).astype(dtype)
+
+
+def written(
+    values: np.ndarray, *, overviews: tuple[int, ...] = (), mask: np.ndarray | None = None, **options: Any
+) -> bytes:
+    count, height, width = values.shape
+    profile = {"driver": "GTiff", "count": count, "height": height, "width": width, "dtype": values.dtype.name}
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), MemoryFile() as memory:
+        with memory.open(**{**profile, "crs": "EPSG:32631", "transform": _WHERE, **options}) as sink:
+            sink.write(values)
+            if mask is not None:
+                sink.write_mask(mask)
+            if overviews:
+                sink.build_overviews(list(overviews))
+        return bytes(memory.read())
+
+
+def as_cog(values: np.ndarray, *, mask: np.ndarray | None = None, **options: Any) -> bytes:
+    from rasterio.shutil import copy
+
+    with (
+        rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
+        MemoryFile(written(values, mask=mask)) as memory,
+        MemoryFile() as target,
+    ):
+        with memory.open() as source:
+            copy(source, target.name, driver="COG", **options)
+        return bytes(target.read())
+
+
+class Reads:
+    """A file that counts what is read of it."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content, self.log = content, []  # type: ignore[var-annotated]
+
+    def __call__(self, ranges: list[tuple[int, int]]) -> list[bytes]:
+        self.log += ranges
+        return [self.content[a:b] for a, b in ranges]
+
+    @property
+    def nbytes(self) -> int:
+        return sum(min(b, len(self.content)) - a for a, b in self.log)
+
+
+def indexed(content: bytes, **options: Any) -> TiffIndex:
+    return parse_index(Reads(content), size=len(content), **options)
+
+
+_U8 = ["deflate", "lzw", "zstd", "packbits", "lerc", "lerc_deflate", "lzma", "webp", "jpeg"]
+
+CASES: dict[str, Callable[[], bytes]] = {
+    "plain strips": lambda: written(pixels("uint16")),
+    "plain tiles": lambda: written(pixels("uint16"), **_TILED),
+    "tall strips": lambda: written(pixels("uint16"), blockysize=37, compress="deflate"),
+    "one strip": lambda: written(pixels("float64"), blockysize=150),
+    "separate": lambda: written(pixels("int16", (3, 150, 210)), interleave="band", compress="lzw", **_TILED),
+    "separate strips": lambda: written(pixels("int16", (3, 150, 210)), interleave="band", blockysize=150),
+    "chunky": lambda: written(pixels("int16", (3, 150, 210)), interleave="pixel", compress="deflate", **_TILED),
+    "chunky strips": lambda: written(pixels("int16", (5, 150, 210)), interleave="pixel"),
+    "big endian": lambda: written(pixels("uint16"), **_BIG, **_TILED),
+    "big endian deflate": lambda: written(pixels("float32"), compress="deflate", predictor=3, **_BIG, **_TILED),
+    "bigtiff": lambda: written(pixels("uint16"), BIGTIFF="YES", compress="deflate", **_TILED),
+    "bigtiff big endian": lambda: written(pixels("int32"), BIGTIFF="YES", compress="lzw", predictor=2, **_BIG),
+    "sparse": lambda: written(_holes("uint8"), sparse_ok=True, compress="deflate", **_TILED),
+    "all sparse": lambda: written(np.zeros((1, 150, 210), "uint8"), sparse_ok=True, **_TILED),
+    "sparse, filled": lambda: written(_holes("int16"), sparse_ok=True, nodata=0, **_TILED),
+    "overviews": lambda: written(pixels("uint16"), overviews=(2, 4), compress="deflate", **_TILED),
+    "mask": lambda: written(pixels("uint8"), mask=_mask(), overviews=(2, 4), **_TILED),
+    "mask, three bands": lambda: written(pixels("uint8", (3, 150, 210)), mask=_mask(), interleave="pixel", **_TILED),
+    "one bit": lambda: written(pixels("uint8") % 2, nbits=1, **_TILED),
+    "one bit ccitt": lambda: written(pixels("uint8") % 2, nbits=1, compress="ccittfax4", blockysize=16),
+    "four bits": lambda: written(pixels("uint8") % 16, nbits=4, compress="deflate"),
+    "twelve bits": lambda: written(pixels("uint16") % 4096, nbits=12, compress="deflate", **_TILED),
+    "half floats": lambda: written(pixels("float32"), nbits=16, compress="deflate", predictor=3, **_TILED),
+    "alpha": lambda: written(pixels("uint8", (4, 150, 210)), photometric="rgb", alpha="yes", interleave="pixel"),
+    "ycbcr": lambda: written(pixels("uint8", (3, 150, 210)), photometric="ycbcr", compress="jpeg", tiled=True),
+    "cog": lambda: as_cog(pixels("uint16", (2, 150, 210)), blocksize=128, overview_count=2, compress="deflate"),
+    "cog mask": lambda: as_cog(
+        pixels("uint8", (3, 150, 210)), mask=_mask(), blocksize=128, overview_count=1, compress="jpeg"
+    ),
+    "cog lerc": lambda: as_cog(pixels("float32"), blocksize=128, compress="lerc_zstd", max_z_error=0.01),
+    **{
+        f"{c} uint8": lambda c=c: written(pixels("uint8", (3, 150, 210)), compress=c, interleave="pixel", tiled=True)
+        for c in _U8
+    },
+    **{
+        f"{dtype} {compress} {predictor}": lambda d=dtype, c=compress, p=predictor: written(
+            pixels(d, (2, 150, 210)), compress=c, predictor=p, interleave="pixel", **_TILED
+        )
+        for dtype in ("uint8", "int8", "uint16", "int16", "uint32", "int32", "int64", "uint64", "float32", "float64")
+        for compress, predictor in (("deflate", 1), ("zstd", 2), ("lzw", 3))
+        if predictor != 3 or dtype.startswith("float")
+        if predictor != 2 or not dtype.startswith("float")
+    },
+    "complex": lambda: written(pixels("complex64"), compress="deflate", **_TILED),
+}
+
+
+def _holes(dtype: str) -> np.ndarray:
+    values = pixels(dtype) + 1
+    values[:, :96, 64:] = 0
+    return values.astype(dtype)
+
+
+def _mask() -> np.ndarray:
+    mask = np.full((150, 210), 255, "uint8")
+    mask[20:90, 30:170] = 0
+    return mask
+
+
+@pytest.fixture(scope="module")
+def made() -> dict[str, bytes]:
+    return {}
+
+
+@pytest.fixture(params=sorted(CASES))
+def content(request: pytest.FixtureRequest, made: dict[str, bytes]) -> bytes:
+    if request.param not in made:
+        made[request.param] = CASES[request.param]()
+    return made[request.param]
+
+
+def _gdal_tiles(dataset: rasterio.DatasetReader, band: int) -> dict[tuple[int, int], tuple[int, int]]:
+    rows, columns = dataset.block_shapes[band - 1]
+    found = {}
+    for i in range(-(-dataset.height // rows)):
+        for j in range(-(-dataset.width // columns)):
+            offset = dataset.get_tag_item(f"BLOCK_OFFSET_{j}_{i}", "TIFF", bidx=band)
+            size = dataset.get_tag_item(f"BLOCK_SIZE_{j}_{i}", "TIFF", bidx=band)
+            found[i, j] = (0, 0) if offset is None else (int(offset), int(offset) + int(size))
+    return found
+
+
+def _our_tiles(level: Level, band: int) -> dict[tuple[int, int], tuple[int, int]]:
+    found = {}
+    for (i, j), n in np.ndenumerate(level.numbers(band=band)):
+        start, count = int(level.offsets[n]), int(level.counts[n])
+        found[i, j] = (start, start + count) if count else (0, 0)
+    return found
+
+
+class TestIndex:
+    def test_tiles_lie_where_gdal_says(self, content: bytes) -> None:
+        index = indexed(content)
+        with MemoryFile(content) as memory, memory.open() as dataset:
+            full = index.levels[0]
+            assert full.shape == dataset.shape
+            assert full.bands == dataset.count
+            assert {full.dtype} == set(dataset.dtypes)
+            assert len(index.levels) == 1 + len(dataset.overviews(1))
+            for band in dataset.indexes:
+                if (full.tile_height, full.tile_width) == dataset.block_shapes[band - 1]:
+                    assert _our_tiles(full, band) == _gdal_tiles(dataset, band)
+                else:  # GDAL cuts long strips as well, into others
+                    assert not full.is_tiled
+                    assert full.compression == "none"
+        for n, level in enumerate(index.levels[1:]):
+            with MemoryFile(content) as memory, memory.open(overview_level=n) as dataset:
+                assert level.shape == dataset.shape
+                assert (level.tile_height, level.tile_width) == dataset.block_shapes[0]
+                for band in dataset.indexes:
+                    assert _our_tiles(level, band) == _gdal_tiles(dataset, band)
+
+    def test_what_it_says_of_itself(self) -> None:
+        index = indexed(CASES["cog mask"]())
+        assert [level.shape for level in index.levels] == [(150, 210), (75, 105)]
+        assert [None if m is None else (m.shape, m.bits) for m in index.masks] == [((150, 210), 1), ((75, 105), 1)]
+        assert index.levels[0].compression == "jpeg"
+        assert index.levels[0].jpeg_tables is not None
+        assert not index.bigtiff
+        assert indexed(CASES["bigtiff big endian"]()).bigtiff
+        assert indexed(CASES["bigtiff big endian"]()).byte_order == ">"
+        assert indexed(CASES["twelve bits"]()).levels[0].bits == 12
+        assert indexed(CASES["int16 zstd 2"]()).levels[0].predictor == 2
+
+    def test_tiles_of_a_window(self) -> None:
+        level = indexed(CASES["plain tiles"]()).levels[0]
+        assert level.tiles((slice(47, 49), slice(64, 128))) == (range(2), range(1, 2))
+        assert level.tiles((slice(5, 5), slice(0, 9))) == (range(0), range(1))
+        assert level.nbytes((slice(0, 1), slice(0, 1))) == 64 * 48 * 2
+        assert level.ranges((slice(5, 5), slice(0, 9))) == []
+        assert level.nbytes() == 64 * 48 * 2 * 16
+        with pytest.raises(IndexError, match="band 2 of 1"):
+            level.ranges(band=2)
+
+    def test_bands_apart_have_tiles_apart(self) -> None:
+        level = indexed(CASES["separate"]()).levels[0]
+        assert level.planar == "separate"
+        assert not set(level.ranges(band=1)) & set(level.ranges(band=3))
+        chunky = indexed(CASES["chunky"]()).levels[0]
+        assert chunky.ranges(band=1) == chunky.ranges(band=3)
+
+    def test_long_uncompressed_strips_are_cut(self) -> None:
+        level = indexed(CASES["one strip"]()).levels[0]
+        assert level.tile_height < 50
+        assert sum(b - a for a, b in level.ranges()) == 150 * 210 * 8
+        assert level.nbytes((slice(100, 101), slice(0, 5))) <= 65_536
+
+    def test_few_reads(self) -> None:
+        content = CASES["cog"]()
+        reads = Reads(content)
+        index = parse_index(reads)
+        assert reads.log == [(0, 16_384)]
+        assert index.header_requests == 1
+        assert index.header_bytes == reads.nbytes
+        long = written(pixels("uint8", (1, 4_000, 100)), blockysize=1, compress="deflate", overviews=(2,))
+        reads = Reads(long)
+        index = parse_index(reads, size=len(long))
+        assert index.header_requests == len(reads.log) <= 6
+        assert index.header_bytes == reads.nbytes < len(long) / 3
+
+
+class TestForged:
+    def _swap(self, content: bytes, code: int, value: int, *, level: int = 0, what: str = "value") -> bytes:
+        """Change an inline entry of a little-endian classic TIFF."""
+        out = bytearray(content)
+        at = struct.unpack_from("<I", out, 4)[0]
+        for _ in range(level):
+            at = struct.unpack_from("<I", out, at + 2 + 12 * struct.unpack_from("<H", out, at)[0])[0]
+        for i in range(struct.unpack_from("<H", out, at)[0]):
+            entry = at + 2 + 12 * i
+            if struct.unpack_from("<H", out, entry)[0] == code:
+                if what == "count":
+                    struct.pack_into("<I", out, entry + 4, value)
+                else:
+                    struct.pack_into("<HII", out, entry + 2, 4, 1 if what == "value" else what, value)
+                return bytes(out)
+        raise AssertionError(code)
+
+    @pytest.mark.parametrize(
+        ("came", "kind", "said"),
+        [
+            (b"<!DOCTYPE html><html>log in</html>", "html", "HTML"),
+            (b"  <html><body>", "html", "HTML"),
+            (b"", "empty", "empty"),
+            (b"hello", "format", r"starts with b'hello'"),
+            (b"\x89PNG\r\n", "format", "not a GTiff"),
+            (b"II*\x00", "length", "cut off"),
+            (b"II*\x00\x00\x00\x00\x00", "damaged", "no directory"),
+            (b"II*\x00\xff\xff\x00\x00", "length", "directory 0 ends at byte"),
+            (b"II+\x00\x04\x00\x00\x00" + bytes(8), "damaged", "8 bytes wide"),
+        ],
+    )
+    def test_no_tiff(self, came: bytes, kind: str, said: str) -> None:
+        with pytest.raises(AccessError, match=said) as caught:
+            indexed(came)
+        assert caught.value.kind == kind
+
+    def test_a_vrt(self) -> None:
+        with pytest.raises(RefusedError, match="VRT"):
+            indexed(b"<VRTDataset rasterXSize='4' rasterYSize='4'>")
+
+    def test_directories_in_a_circle(self) -> None:
+        content = bytearray(CASES["overviews"]())
+        first = struct.unpack_from("<I", content, 4)[0]
+        second = struct.unpack_from("<I", content, first + 2 + 12 * struct.unpack_from("<H", content, first)[0])[0]
+        struct.pack_into("<I", content, second + 2 + 12 * struct.unpack_from("<H", content, second)[0], first)
+        with pytest.raises(RefusedError, match="circle"):
+            indexed(bytes(content))
+
+    @pytest.mark.parametrize(
+        ("code", "value", "what", "said"),
+        [
+            (256, 0, "value", "0 columns"),
+            (322, 0, "value", "tiles of 48 x 0"),
+            (322, 2**30, "value", "max_block_bytes"),
+            (259, 6, "value", "method 6"),
+            (258, 77, "value", "77 bits"),
+            (324, 2**31, "count", "its tags claim"),
+            (324, 3, "count", "needs 16 tiles"),
+            (257, 10**6, "value", "tiles, its tag 324 holds"),
+        ],
+    )
+    def test_absurd_claims(self, code: int, value: int, what: str, said: str) -> None:
+        with pytest.raises(AccessError, match=said):
+            indexed(self._swap(CASES["plain tiles"](), code, value, what=what))
+
+    def test_tiles_beyond_the_end(self) -> None:
+        content = CASES["plain tiles"]()
+        with pytest.raises(AccessError, match="cut off or damaged") as caught:
+            indexed(content[:-100])
+        assert caught.value.kind == "length"
+
+    def test_any_cut_and_any_flipped_byte_of_the_header_is_an_error_of_ours_or_harmless(self) -> None:
+        content = CASES["cog mask"]()
+        rng = np.random.default_rng(5)
+        for _ in range(600):
+            bad = bytearray(content)
+            for at in rng.integers(0, 1_200, 3):
+                bad[at] = rng.integers(256)
+            try:
+                index = indexed(bytes(bad[: rng.integers(1, len(bad))] if rng.random() < 0.3 else bad))
+            except AccessError:
+                continue
+            for level in index.levels:
+                assert all(0 < a < b <= len(bad) for a, b in level.ranges())
