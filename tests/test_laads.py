@@ -10,7 +10,7 @@ import re
 import shutil
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -23,7 +23,6 @@ import requests
 import shapely
 
 import econsat
-from econsat._faults import _Handler
 from econsat.errors import (
     CatalogError,
     CredentialsError,
@@ -93,31 +92,22 @@ class Cmr(FaultServer):
             out.append(each)
         return out
 
-    def __enter__(self) -> Cmr:
-        super().__enter__()
-        cmr = self
-        assert self._server is not None
-
-        class Handler(_Handler):
-            owner = cmr
-
-            def _content(self, path: str, sent: bytes) -> tuple[int, bytes, dict[str, str]]:
-                if path != "/search/granules.json":
-                    return super()._content(path, sent)
-                asked = {key: values[0] for key, values in parse_qs(urlsplit(self.path).query).items()}
-                cmr.asked.append(asked)
-                found = cmr._found(asked)
-                start = int(json.loads(self.headers.get("CMR-Search-After", "[0]"))[0])
-                size = min(int(asked["page_size"]), cmr.max_page)
-                page = found[start : start + size]
-                headers = {"Content-Type": "application/json;charset=utf-8", "CMR-Hits": str(len(found) + cmr.lost)}
-                if page:
-                    headers["CMR-Search-After"] = json.dumps([start + len(page), "x"])
-                body = {"feed": {"updated": "2026-11-20T00:00:00Z", "id": self.path, "entry": page}}
-                return 200, json.dumps(body).encode(), headers
-
-        self._server.RequestHandlerClass = Handler
-        return self
+    def respond(
+        self, method: str, target: str, *, headers: Mapping[str, str], sent: bytes
+    ) -> tuple[int, dict[str, str], bytes] | None:
+        if urlsplit(target).path != "/search/granules.json":
+            return None
+        asked = {key: values[0] for key, values in parse_qs(urlsplit(target).query).items()}
+        self.asked.append(asked)
+        found = self._found(asked)
+        start = int(json.loads(headers.get("CMR-Search-After", "[0]"))[0])
+        size = min(int(asked["page_size"]), self.max_page)
+        page = found[start : start + size]
+        said = {"Content-Type": "application/json;charset=utf-8", "CMR-Hits": str(len(found) + self.lost)}
+        if page:
+            said["CMR-Search-After"] = json.dumps([start + len(page), "x"])
+        body = {"feed": {"updated": "2026-11-20T00:00:00Z", "id": target, "entry": page}}
+        return 200, said, json.dumps(body).encode()
 
 
 DAYS = [f"2024{d:03d}" for d in (1, 32, 61, 92)]
@@ -381,23 +371,14 @@ class Laads(FaultServer):
     def host(self) -> str:
         return urlsplit(self.url()).netloc
 
-    def __enter__(self) -> Laads:
-        super().__enter__()
-        laads = self
-        assert self._server is not None
-
-        class Handler(_Handler):
-            owner = laads
-
-            def _content(self, path: str, sent: bytes) -> tuple[int, bytes, dict[str, str]]:
-                if laads.moved is not None:
-                    return 303, b"", {"Location": laads.moved.format(path=path)}
-                if laads.token and self.headers.get("Authorization") != f"Bearer {laads.token}":
-                    return laads.status, b"denied", {"Content-Type": "text/plain"}
-                return super()._content(path, sent)
-
-        self._server.RequestHandlerClass = Handler
-        return self
+    def respond(
+        self, method: str, target: str, *, headers: Mapping[str, str], sent: bytes
+    ) -> tuple[int, dict[str, str], bytes] | None:
+        if self.moved is not None:
+            return 303, {"Location": self.moved.format(path=urlsplit(target).path)}, b""
+        if self.token and headers.get("Authorization") != f"Bearer {self.token}":
+            return self.status, {"Content-Type": "text/plain"}, b"denied"
+        return None
 
 
 def hdf5(path: Path, *, libver: str = "earliest", n: int = 4000) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -19,7 +19,6 @@ import xarray as xr
 from hypothesis import given, settings, strategies as st
 
 import econsat
-from econsat._faults import _Handler
 from econsat.errors import (
     CatalogError,
     EmptySearchError,
@@ -44,6 +43,10 @@ class BucketServer(FaultServer):
 
     page = 3
 
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.lists: list[str] = []
+
     def listing(self, query: dict[str, list[str]]) -> bytes:
         assert self.folder is not None
         prefix = query.get("prefix", [""])[0]
@@ -62,23 +65,15 @@ class BucketServer(FaultServer):
             f"<IsTruncated>{'true' if rest else 'false'}</IsTruncated>{token}{rows}</ListBucketResult>"
         ).encode()
 
-    def __enter__(self) -> BucketServer:
-        super().__enter__()
-        server, self.lists = self, []
-        assert self._server is not None
-
-        class Handler(_Handler):
-            owner = server
-
-            def _content(self, path: str, sent: bytes) -> tuple[int, bytes, dict[str, str]]:
-                query = parse_qs(urlsplit(self.path).query)
-                if path == "/" and query.get("list-type") == ["2"]:
-                    server.lists.append(query["prefix"][0])
-                    return 200, server.listing(query), {"Content-Type": "application/xml"}
-                return super()._content(path, sent)
-
-        self._server.RequestHandlerClass = Handler
-        return self
+    def respond(
+        self, method: str, target: str, *, headers: Mapping[str, str], sent: bytes
+    ) -> tuple[int, dict[str, str], bytes] | None:
+        parts = urlsplit(target)
+        query = parse_qs(parts.query)
+        if parts.path != "/" or query.get("list-type") != ["2"]:
+            return None
+        self.lists.append(query["prefix"][0])
+        return 200, {"Content-Type": "application/xml"}, self.listing(query)
 
 
 def segment(day: str, time: str, orbit: int) -> str:

@@ -1,4 +1,4 @@
-"""How a test server serves a connection and answers a request: the fault, the content, and the content as the fault leaves it."""
+"""How a test server answers: the fault, the content, and the content as the fault leaves it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import os
 import socket
 import ssl
 import struct
+import sys
 import threading
+from collections.abc import Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -25,6 +27,22 @@ __all__ = ["Handler", "LoopbackServer"]
 
 _STEP = 1 << 16
 _NUMBER = count(1)
+
+
+class _Names(dict[str, str]):
+    """Headers, found by name in any case."""
+
+    def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
+        super().__init__((key.lower(), value) for key, value in pairs)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return super().get(key.lower(), default)
+
+    def __getitem__(self, key: str) -> str:
+        return super().__getitem__(key.lower())
+
+    def __contains__(self, key: object) -> bool:
+        return super().__contains__(key.lower() if isinstance(key, str) else key)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -71,7 +89,7 @@ class Handler(BaseHTTPRequestHandler):
                 return
             answer = self._said(path, parts.query, fault, sent)
             self._send(path, answer, fault)
-        except (ConnectionError, TimeoutError, ValueError):
+        except OSError:
             # The client gave up first, which is what some tests are about.
             self.close_connection = True
         finally:
@@ -95,6 +113,9 @@ class Handler(BaseHTTPRequestHandler):
             refusal = signatures.refusal(path, query)
             if refusal is not None:
                 return Answer(*refusal)
+        made = self.owner.respond(self.command, self.path, headers=_Names(self.headers.items()), sent=sent)
+        if made is not None:
+            return Answer(*made)
         content = self.owner.content
         if not isinstance(content, Folder):
             here = self.owner.url().rstrip("/")
@@ -224,7 +245,9 @@ class LoopbackServer(ThreadingHTTPServer):
                 self._open.discard(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Keep silent: clients that hang up are what some tests are about."""
+        """Keep silent about clients that hang up, which is what some tests are about; nothing else is hidden."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
 
     def hang_up(self) -> None:
         """Close the connections that are still open."""

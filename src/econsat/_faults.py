@@ -287,6 +287,32 @@ class FaultServer:
             self.connections = 0
             self.most_in_flight = self._in_flight
 
+    def respond(
+        self,
+        method: str,  # noqa: ARG002
+        target: str,  # noqa: ARG002
+        *,
+        headers: Mapping[str, str],  # noqa: ARG002
+        sent: bytes,  # noqa: ARG002
+    ) -> tuple[int, dict[str, str], bytes] | None:
+        """Answer a request by code: for subclasses, which are asked before the folder is.
+
+        Parameters
+        ----------
+        method, target : str
+            As they were asked for, with the query.
+        headers : mapping
+            The request's headers; names in any case.
+        sent : bytes
+            The request's body.
+
+        Returns
+        -------
+        tuple or None
+            Status, headers and body; None passes on to the folder or the upstream.
+        """
+        return None
+
     def next_fault(self, method: str, path: str, *, start: int) -> Fault | None:
         """Return the fault that befalls a request (for the server's own use)."""
         with self._lock:
