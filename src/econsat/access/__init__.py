@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from econsat.access.policy import Policy
 from econsat.access.settings import Access
 
-__all__ = ["Access"]
+__all__ = ["Access", "Policy"]

@@ -9,22 +9,15 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from econsat.access.redact import SECRET_NAMES
+
 __all__ = ["redact", "redact_notebook"]
 
-# Query parameters that grant access, or that mean nothing without the signature beside them. Azure's shared
-# access signatures (learn.microsoft.com, "Create a service SAS", table of fields), AWS signature versions 2
-# and 4 (docs.aws.amazon.com, "Authenticating requests: using query parameters"), CloudFront and Google signed
-# URLs.
-_NAMES = (
-    r"sig|se|st|sp|sv|sr|spr|sip|ss|srt|skoid|sktid|skt|ske|sks|skv|saoid|suoid|scid|sdd|ses"
-    r"|x-amz-[a-z0-9-]+|x-goog-[a-z0-9-]+|awsaccesskeyid|googleaccessid|signature|expires|policy|key-pair-id"
-    r"|[a-z0-9_.-]*(?:token|secret|passw(?:or)?d|api_?key|subscription-key|credential)[a-z0-9_.-]*"
-)
 # An ampersand may be plain, escaped for HTML (twice inside a srcdoc), for JSON in a script, or for a URL in a
 # URL.
 _AND = r"&(?:amp;)*|\\u0026|%26"
 _VALUE = r"""(?:(?!%26|\\u0026)[^\s&"'<>`,;)\]}\\])*"""
-_PAIR = re.compile(rf"(?P<sep>\?|%3F|{_AND})(?P<name>{_NAMES})(?:=|%3D)(?P<value>{_VALUE})", re.IGNORECASE)
+_PAIR = re.compile(rf"(?P<sep>\?|%3F|{_AND})(?P<name>{SECRET_NAMES})(?:=|%3D)(?P<value>{_VALUE})", re.IGNORECASE)
 # What stands where a removed pair opened a query; no text that nbformat accepts holds this character.
 _GONE = "\x00"
 _QUERY = re.compile(rf"(?P<open>\?|%3F){_GONE}(?P<more>{_AND})?", re.IGNORECASE)

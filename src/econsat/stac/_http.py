@@ -19,6 +19,8 @@ from requests.adapters import HTTPAdapter
 from urllib3 import BaseHTTPResponse
 from urllib3.util import Retry
 
+from econsat.access.parse import parse_json
+from econsat.access.redact import brief, is_url, shown
 from econsat.errors import CatalogError
 
 __all__ = [
@@ -64,11 +66,6 @@ def retry_policy(retries: int, backoff: float) -> Retry:
         respect_retry_after_header=True,
         raise_on_status=False,
     )
-
-
-def is_url(href: str) -> bool:
-    """Say whether an href is an HTTP address."""
-    return href.partition(":")[0].lower() in {"http", "https"}
 
 
 def resolve(href: str, base: str) -> str:
@@ -187,40 +184,6 @@ class JsonReader:
             raise CatalogError(f"{where} is, or leads to, something that is no address: {brief(error)}") from error
 
 
-def parse_json(content: bytes, where: str) -> dict[str, Any]:
-    """Return the JSON object that came from somewhere, or raise a `CatalogError` that says what came instead.
-
-    Examples
-    --------
-    >>> parse_json(b'{"id": "a"}', "a.json")
-    {'id': 'a'}
-    >>> parse_json(b"<html>log in</html>", "a.json")
-    Traceback (most recent call last):
-        ...
-    econsat.errors.CatalogError: a.json is an HTML or XML page, not STAC JSON (a login or an error page?): ...
-    """
-    text = content.decode("utf-8-sig", errors="replace")
-    try:
-        value = json.loads(text)
-    except RecursionError:
-        raise CatalogError(f"{where} nests too deeply to be STAC") from None
-    except json.JSONDecodeError as error:
-        start = text.lstrip()[:256].lower()
-        if start.startswith("<"):
-            raise CatalogError(
-                f"{where} is an HTML or XML page, not STAC JSON (a login or an error page?): it begins {start[:60]!r}"
-            ) from None
-        raise CatalogError(
-            f"{where} is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}"
-        ) from None
-    except ValueError as error:
-        # Python refuses to read numbers of thousands of digits.
-        raise CatalogError(f"{where} is not STAC JSON: {brief(error)}") from None
-    if not isinstance(value, dict):
-        raise CatalogError(f"{where} holds a JSON {type(value).__name__}, not a STAC object")
-    return value
-
-
 def _said(body: bytes) -> str:
     """Return the reason that a server gives in an error's body, as CMR (JSON) and S3 (XML) do; else nothing."""
     text = body.decode("utf-8", errors="replace")
@@ -233,39 +196,6 @@ def _said(body: bytes) -> str:
         return ""
     errors = value.get("errors") if isinstance(value, dict) else None
     return f": {brief(ValueError('; '.join(map(str, errors))))}" if isinstance(errors, list) and errors else ""
-
-
-def brief(error: Exception) -> str:
-    """Return an error's text, short and without the queries of addresses, where tokens would stand.
-
-    Examples
-    --------
-    >>> brief(ValueError("no answer from https://example.org/a?sig=secret after 3 tries"))
-    'no answer from https://example.org/a?... after 3 tries'
-    """
-    text = re.sub(r"\?[^\s\"')>]+", "?...", str(error))
-    return " ".join(text.split())[:300] or type(error).__name__
-
-
-def shown(href: str) -> str:
-    """Return an href fit for a message: an address without its query and password, where keys would stand.
-
-    Examples
-    --------
-    >>> shown("https://me:secret@example.org/catalog.json?key=abc")
-    'https://example.org/catalog.json?...'
-    >>> shown("/data/catalog.json")
-    '/data/catalog.json'
-    """
-    if not is_url(href):
-        return href
-    try:
-        parts = urlsplit(href)
-    except ValueError:
-        # No address at all; what stands before its query, without what may be a password.
-        return href.partition("?")[0].rpartition("@")[2]
-    tail = "?..." if parts.query else ""
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}{tail}"
 
 
 def _local(href: str, where: str) -> bytes:

@@ -3,48 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 from collections.abc import Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote_plus, urlsplit, urlunsplit
+
+from econsat.access.redact import unsigned
 
 if TYPE_CHECKING:
     import pystac
 
 __all__ = ["describe", "package_version", "unsigned"]
-
-# Azure SAS, AWS query authentication (v2, v4, CloudFront), Google V4, and the usual names of tokens and keys.
-_SIGNING = re.compile(
-    r"(?:sig|se|st|sp|sv|sr|spr|sip|sdd|ses|skoid|sktid|skt|ske|sks|skv|saoid|suoid|scid|ss|srt"
-    r"|x-amz-.*|awsaccesskeyid|signature|expires|policy|key-pair-id|x-goog-.*|googleaccessid"
-    r"|(?:access[_-]?|auth[_-]?|id[_-]?|sas[_-]?)?token|authorization|api[_-]?key|key|subscription-key|password|secret)",
-    re.IGNORECASE,
-)
-
-
-def unsigned(href: str) -> str:
-    """Return an address without user name, password, signature or token.
-
-    Parameters
-    ----------
-    href : str
-        A URL or a path.
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> unsigned("https://u:p@host/a.tif?band=2&sig=abc%3D&se=2026")
-    'https://host/a.tif?band=2'
-    """
-    if "://" not in href:
-        return href
-    parts = urlsplit(href)
-    kept = [p for p in parts.query.split("&") if p and not _SIGNING.fullmatch(unquote_plus(p.partition("=")[0]))]
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "&".join(kept), ""))
 
 
 def package_version() -> str:
