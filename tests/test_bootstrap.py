@@ -17,7 +17,8 @@ from scipy.ndimage import gaussian_filter
 
 from econsat import zonal
 from econsat.errors import CoverageWarning, ParameterError
-from econsat.proxies import _bootstrap, _measure, _resample, nightlights
+from econsat.proxies import nightlights
+from econsat.proxies.nightlights import _bootstrap, _measure, _resample
 
 UNITS = "nW cm-2 sr-1"
 

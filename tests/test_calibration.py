@@ -26,8 +26,8 @@ from econsat.errors import (
 )
 from econsat.models import panel
 from econsat.proxies import nightlights as nl
-from econsat.proxies._psf import blur
-from econsat.proxies._topcoding import truncated_pareto
+from econsat.proxies.nightlights._psf import blur
+from econsat.proxies.nightlights._topcoding import truncated_pareto
 from econsat.zonal.grid import EARTH_RADIUS_KM, Grid
 
 TABLE = nl.intercalibration_coefficients()
@@ -724,7 +724,7 @@ class TestBlooming:
             nl.correct_blooming(seen, frequency=frequency / 100, sigma_km=2.5)
 
     def test_wiener_is_the_textbook_filter(self) -> None:
-        from econsat.proxies._blooming import _wiener
+        from econsat.proxies.nightlights._blooming import _wiener
 
         rng = np.random.default_rng(0)
         values = rng.random((24, 30))

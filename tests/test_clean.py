@@ -17,9 +17,9 @@ from scipy.stats import spearmanr
 from econsat.datasets import fetch
 from econsat.errors import DataError, DuplicateTimesWarning, ParameterError, SizeError
 from econsat.proxies import nightlights
-from econsat.proxies._cloud_kernels import smoothing_spline
 from econsat.proxies._tiles import _cuts
 from econsat.proxies._times import step_of
+from econsat.proxies.nightlights._cloud_kernels import smoothing_spline
 
 UNITS = "nW cm-2 sr-1"
 DIMS = ("time", "y", "x")

@@ -18,7 +18,7 @@ from scipy.ndimage import gaussian_filter
 from econsat import indicators, zonal
 from econsat.errors import CoverageWarning, ParameterError
 from econsat.proxies import nightlights
-from econsat.proxies._gini import _coefficient
+from econsat.proxies.nightlights._gini import _coefficient
 
 UNITS = "nW cm-2 sr-1"
 

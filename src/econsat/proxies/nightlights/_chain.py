@@ -10,11 +10,11 @@ import pandas as pd
 import xarray as xr
 
 from econsat.errors import ParameterError
-from econsat.proxies._chain_kernels import TALLY, clean_block
 from econsat.proxies._layer import is_number, pick, put_back, record, same_grid
-from econsat.proxies._spread import spread_quantile
 from econsat.proxies._tiles import MAX_BYTES, counts_of, plain, run, spatial_pair, tiled
 from econsat.proxies._times import decimal_years, in_order, times_of
+from econsat.proxies.nightlights._chain_kernels import TALLY, clean_block
+from econsat.proxies.nightlights._spread import spread_quantile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

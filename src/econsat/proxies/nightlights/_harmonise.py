@@ -10,9 +10,9 @@ import pandas as pd
 import xarray as xr
 
 from econsat.errors import ModelError, ParameterError
-from econsat.proxies._intercalibrate import DN_MAX, refuse_radiance
 from econsat.proxies._layer import is_number, pick, put_back, same_grid
-from econsat.proxies._psf import blur
+from econsat.proxies.nightlights._intercalibrate import DN_MAX, refuse_radiance
+from econsat.proxies.nightlights._psf import blur
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

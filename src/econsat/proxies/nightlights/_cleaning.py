@@ -7,9 +7,9 @@ from typing import Any, Literal
 import xarray as xr
 
 from econsat.errors import ParameterError
-from econsat.proxies._background import background
 from econsat.proxies._layer import is_number, pick, plain_numbers, put_back, same_grid
-from econsat.proxies._measure import brightness_above
+from econsat.proxies.nightlights._background import background
+from econsat.proxies.nightlights._measure import brightness_above
 
 __all__ = ["mask", "remove_background"]
 

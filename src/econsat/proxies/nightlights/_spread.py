@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from econsat.proxies._chain_kernels import spread_block
 from econsat.proxies._tiles import counts_of, pack, plain
+from econsat.proxies.nightlights._chain_kernels import spread_block
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

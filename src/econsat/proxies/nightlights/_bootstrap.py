@@ -11,16 +11,16 @@ import numpy as np
 import xarray as xr
 
 from econsat.errors import ParameterError
-from econsat.proxies._background import inflation_at, sample
 from econsat.proxies._layer import is_number
-from econsat.proxies._resample import Blocks, drawn_sums, lights_to_draw, noise_sums, noise_to_draw
+from econsat.proxies.nightlights._background import inflation_at, sample
+from econsat.proxies.nightlights._resample import Blocks, drawn_sums, lights_to_draw, noise_sums, noise_to_draw
 from econsat.zonal import Weights
 from econsat.zonal.grid import spatial_dims
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from econsat.proxies._measure import Rule
+    from econsat.proxies.nightlights._measure import Rule
 
     Floats = NDArray[np.float64]
 

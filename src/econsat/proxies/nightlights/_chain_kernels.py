@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from econsat.proxies._cloud_kernels import correct_clouds, residuals
+from econsat.proxies.nightlights._cloud_kernels import correct_clouds, residuals
 from econsat.zonal.compiled import compiled
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from econsat.proxies._background import RADII, autocorrelation
+from econsat.proxies.nightlights._background import RADII, autocorrelation
 from econsat.zonal.compiled import compiled
 
 if TYPE_CHECKING:

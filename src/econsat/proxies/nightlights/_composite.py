@@ -12,12 +12,12 @@ import pandas as pd
 import xarray as xr
 
 from econsat.errors import ParameterError, PartialPeriodWarning
-from econsat.proxies._chain import arrays_of, looks_of
-from econsat.proxies._composite_kernels import composite_block
 from econsat.proxies._layer import is_number, pick, record, same_grid
 from econsat.proxies._periods import FREQS, Span, spans
 from econsat.proxies._tiles import MAX_BYTES, counts_of, joined, plain, run, spatial_pair
 from econsat.proxies._times import in_order, times_of
+from econsat.proxies.nightlights._chain import arrays_of, looks_of
+from econsat.proxies.nightlights._composite_kernels import composite_block
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,11 +11,11 @@ import xarray as xr
 
 from econsat import indicators
 from econsat.errors import ParameterError
-from econsat.proxies import _measure
-from econsat.proxies._background import background
-from econsat.proxies._bootstrap import bootstrap, check_draws
 from econsat.proxies._layer import floor_of, is_number, laid_on, pick, plain_numbers, record, same_grid, units_of
-from econsat.proxies._notes import notes_of
+from econsat.proxies.nightlights import _measure
+from econsat.proxies.nightlights._background import background
+from econsat.proxies.nightlights._bootstrap import bootstrap, check_draws
+from econsat.proxies.nightlights._notes import notes_of
 
 if TYPE_CHECKING:
     import geopandas as gpd

@@ -9,8 +9,8 @@ import numpy as np
 import xarray as xr
 
 from econsat.errors import CoverageWarning, ParameterError
-from econsat.proxies._intercalibrate import refuse_radiance
 from econsat.proxies._layer import is_number, laid_on, pick, put_back
+from econsat.proxies.nightlights._intercalibrate import refuse_radiance
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

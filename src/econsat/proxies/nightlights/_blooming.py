@@ -9,9 +9,9 @@ import numpy as np
 import xarray as xr
 
 from econsat.errors import ParameterError
-from econsat.proxies._intercalibrate import refuse_radiance
 from econsat.proxies._layer import is_number, laid_on, pick, put_back
-from econsat.proxies._psf import pixel_km, spread
+from econsat.proxies.nightlights._intercalibrate import refuse_radiance
+from econsat.proxies.nightlights._psf import pixel_km, spread
 from econsat.zonal.grid import Grid, spatial_dims
 
 if TYPE_CHECKING:

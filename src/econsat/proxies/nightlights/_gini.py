@@ -10,8 +10,9 @@ import xarray as xr
 
 from econsat import indicators
 from econsat.errors import ParameterError
-from econsat.proxies import _measure
-from econsat.proxies._bootstrap import (
+from econsat.proxies._layer import floor_of, laid_on, pick, plain_numbers, record, units_of
+from econsat.proxies.nightlights import _measure
+from econsat.proxies.nightlights._bootstrap import (
     WHOLE,
     Pixels,
     check_draws,
@@ -22,9 +23,8 @@ from econsat.proxies._bootstrap import (
     seeds_of,
     widening_of,
 )
-from econsat.proxies._layer import floor_of, laid_on, pick, plain_numbers, record, units_of
-from econsat.proxies._resample import Blocks, lights_values, noise_values
-from econsat.proxies._sums import level_of, noise_of
+from econsat.proxies.nightlights._resample import Blocks, lights_values, noise_values
+from econsat.proxies.nightlights._sums import level_of, noise_of
 from econsat.zonal import Weights, aggregate
 from econsat.zonal.grid import spatial_dims
 

@@ -66,24 +66,24 @@ fires; seasons.
 
 from __future__ import annotations
 
-from econsat.proxies._background import background
-from econsat.proxies._blooming import correct_blooming
-from econsat.proxies._chain import clean
-from econsat.proxies._cleaning import mask, remove_background
-from econsat.proxies._composite import composite
-from econsat.proxies._eras import check_pooled, join_eras, mark_eras
-from econsat.proxies._flags import decode_vflag, good_pixels
-from econsat.proxies._flares import mask_flares
-from econsat.proxies._gini import gini
-from econsat.proxies._harmonise import Harmonisation, harmonise
-from econsat.proxies._intercalibrate import intercalibrate, intercalibration_coefficients, merge_satellites
-from econsat.proxies._per_head import lights_per_head, population
 from econsat.proxies._seasonal import seasonal_adjust
-from econsat.proxies._sensor_break import sensor_break
-from econsat.proxies._splice import splice
-from econsat.proxies._sums import THRESHOLD_ERROR, lit_area, sum_of_lights
-from econsat.proxies._topcoding import correct_topcoding
 from econsat.proxies._year_on_year import year_on_year
+from econsat.proxies.nightlights._background import background
+from econsat.proxies.nightlights._blooming import correct_blooming
+from econsat.proxies.nightlights._chain import clean
+from econsat.proxies.nightlights._cleaning import mask, remove_background
+from econsat.proxies.nightlights._composite import composite
+from econsat.proxies.nightlights._eras import check_pooled, join_eras, mark_eras
+from econsat.proxies.nightlights._flags import decode_vflag, good_pixels
+from econsat.proxies.nightlights._flares import mask_flares
+from econsat.proxies.nightlights._gini import gini
+from econsat.proxies.nightlights._harmonise import Harmonisation, harmonise
+from econsat.proxies.nightlights._intercalibrate import intercalibrate, intercalibration_coefficients, merge_satellites
+from econsat.proxies.nightlights._per_head import lights_per_head, population
+from econsat.proxies.nightlights._sensor_break import sensor_break
+from econsat.proxies.nightlights._splice import splice
+from econsat.proxies.nightlights._sums import THRESHOLD_ERROR, lit_area, sum_of_lights
+from econsat.proxies.nightlights._topcoding import correct_topcoding
 
 __all__ = [
     "THRESHOLD_ERROR",

@@ -11,7 +11,7 @@ import xarray as xr
 from scipy.special import ndtr
 from scipy.stats import norm, t as student
 
-from econsat.proxies._background import RADII, autocorrelation, inflation_at, lag_sums, sample
+from econsat.proxies.nightlights._background import RADII, autocorrelation, inflation_at, lag_sums, sample
 from econsat.zonal import Weights, aggregate, weights
 from econsat.zonal.grid import spatial_dims
 from econsat.zonal.together import aggregate_together
