@@ -1,0 +1,396 @@
+"""Remote files: every byte is the right one, of one version, and asked for once."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings, strategies as st
+
+from econsat.access import remote
+from econsat.access._ranges import checked, coalesced, gathered, merged, pick, split, without
+from econsat.access._share import share
+from econsat.access.cache import Cache
+from econsat.access.remote import RemoteFile
+from econsat.errors import AccessError, ParameterError, RefusedError
+
+CONTENT = bytes(i * 7 % 251 for i in range(5000))
+HREF = "https://example.org/a.bin"
+
+
+@dataclass(frozen=True)
+class FakePiece:
+    body: bytes
+    start: int
+    total: int | None
+    etag: str | None
+    last_modified: str | None
+
+
+@dataclass(frozen=True)
+class FakeReply:
+    status: int
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    href: str = HREF
+
+
+@dataclass
+class Origin:
+    """A transport in which every byte handed out is counted."""
+
+    content: bytes = CONTENT
+    etag: str | None = '"v1"'
+    last_modified: str | None = None
+    says_total: bool = True
+    asked: list[tuple[int, int]] = field(default_factory=list)
+    conditional: int = 0
+    pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4))
+    after: dict[int, Any] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def piece(self, href: str, start: int, stop: int, *, etag: str | None = None, **_: Any) -> FakePiece:
+        with self.lock:
+            self.asked.append((start, stop))
+            change = self.after.pop(len(self.asked), None)
+            if change is not None:
+                change(self)
+            body = self.content[start:stop]
+            total = len(self.content) if self.says_total else None
+            return FakePiece(body, start, total, self.etag, self.last_modified)
+
+    def request(self, method: str, href: str, *, headers: dict[str, str], **_: Any) -> FakeReply:
+        self.conditional += 1
+        same = headers.get("If-None-Match") == self.etag
+        return FakeReply(304) if same else FakeReply(206, {"etag": str(self.etag)}, self.content[:1])
+
+
+@pytest.fixture
+def origin() -> Iterator[Origin]:
+    made = Origin()
+    yield made
+    made.pool.shutdown()
+
+
+def open_file(origin: Origin, **options: Any) -> RemoteFile:
+    return RemoteFile(HREF, transport=origin, **options)  # type: ignore[arg-type]
+
+
+spans = st.lists(
+    st.tuples(st.integers(0, len(CONTENT)), st.integers(0, 900)).map(lambda p: (p[0], min(len(CONTENT), p[0] + p[1]))),
+    max_size=12,
+)
+
+
+class TestArithmetic:
+    @given(spans, st.integers(0, 500), spans)
+    def test_against_sets(self, ranges: list[tuple[int, int]], gap: int, taken: list[tuple[int, int]]) -> None:
+        def points(pairs: list[tuple[int, int]]) -> set[int]:
+            return {i for start, stop in pairs for i in range(start, stop)}
+
+        assert points(merged(ranges)) == points(ranges)
+        assert all(a[1] < b[0] for a, b in pairwise(merged(ranges)))
+        assert points(without(ranges, taken)) == points(ranges) - points(taken)
+        joined = coalesced(ranges, gap)
+        assert points(joined) >= points(ranges)
+        assert all(b[0] - a[1] > gap for a, b in pairwise(joined))
+        extra = sorted(points(joined) - points(ranges))
+        runs = merged([(i, i + 1) for i in extra])
+        assert all(stop - start <= gap for start, stop in runs)
+
+    @given(spans, st.integers(1, 400))
+    def test_split(self, ranges: list[tuple[int, int]], longest: int) -> None:
+        pieces = split(merged(ranges), longest)
+        assert all(0 < stop - start <= longest for start, stop in pieces)
+        assert merged(pieces) == merged(ranges)
+        assert sum(b - a for a, b in pieces) == sum(b - a for a, b in merged(ranges))
+
+    @given(spans, spans)
+    def test_pick_and_gather(self, held: list[tuple[int, int]], wanted: list[tuple[int, int]]) -> None:
+        parts = pick([(a, CONTENT[a:b]) for a, b in merged(held)], wanted)
+        assert all(bytes(body) == CONTENT[start : start + len(body)] for start, body in parts)
+        for (start, stop), body in zip(wanted, gathered(parts, wanted), strict=True):
+            if without([(start, stop)], held):
+                assert body is None
+            else:
+                assert body == CONTENT[start:stop]
+
+    @pytest.mark.parametrize("bad", [[(3, 1)], [(-1, 2)], [(0.5, 2)], [(1,)], [("a", "b")], [None]])
+    def test_no_ranges(self, bad: list[Any]) -> None:
+        with pytest.raises(ParameterError, match="ranges: "):
+            checked(bad)
+
+
+class TestRead:
+    @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=80)
+    @given(st.lists(spans, min_size=1, max_size=3), st.integers(0, 2000), st.integers(1, 700), st.integers(0, 300))
+    def test_always_the_files_bytes(
+        self,
+        tmp_path_factory: pytest.TempPathFactory,
+        reads: list[list[tuple[int, int]]],
+        gap: int,
+        longest: int,
+        head: int,
+    ) -> None:
+        cache = Cache(tmp_path_factory.mktemp("cache"))
+        origin = Origin()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(remote, "_PIECE", longest)
+            for round_ in range(2):
+                file = open_file(origin, cache=cache)
+                if head:
+                    assert file.head(head) == CONTENT[:head]
+                for ranges in reads:
+                    before = len(origin.asked)
+                    assert file.read(ranges, gap=gap) == [CONTENT[a:b] for a, b in ranges]
+                    asked = origin.asked[before:]
+                    assert sum(b - a for a, b in merged(asked)) == sum(b - a for a, b in asked), "fetched twice"
+                if round_:
+                    assert file.fetched == 0
+        origin.pool.shutdown()
+        assert file.size in (len(CONTENT), None)
+
+    def test_few_requests(self, origin: Origin) -> None:
+        file = open_file(origin)
+        file.read([(100, 200), (250, 300), (2000, 2100), (150, 260)], gap=60)
+        assert sorted(origin.asked) == [(100, 300), (2000, 2100)]
+        assert file.fetched == 300
+        assert file.cached == 0
+
+    def test_gap_of_the_link(self, origin: Origin) -> None:
+        origin.access = type("A", (), {"link": type("L", (), {"gap": 10})()})()  # type: ignore[attr-defined]
+        open_file(origin).read([(0, 5), (14, 20), (40, 41)])
+        assert sorted(origin.asked) == [(0, 20), (40, 41)]
+
+    @pytest.mark.parametrize("gap", [-1, 1.5, True, "a"])
+    def test_no_gap(self, origin: Origin, gap: Any) -> None:
+        with pytest.raises(ParameterError, match="gap = "):
+            open_file(origin).read([(0, 1)], gap=gap)
+
+    def test_past_the_end(self, origin: Origin) -> None:
+        file = open_file(origin, what="item a, asset red")
+        for _ in range(2):
+            with pytest.raises(AccessError, match=r"item a, asset red: https://example\.org/a\.bin") as caught:
+                file.read([(4990, 5010)])
+            assert caught.value.kind == "range"
+
+    def test_short_answer(self, origin: Origin) -> None:
+        origin.content = CONTENT[:3000]
+        whole = Origin.piece
+
+        def short(self: Origin, *args: Any, **options: Any) -> FakePiece:
+            piece = whole(self, *args, **options)
+            return FakePiece(piece.body[:-1], piece.start, piece.total, piece.etag, piece.last_modified)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Origin, "piece", short)
+            with pytest.raises(AccessError) as caught:
+                open_file(origin).read([(0, 100)])
+        assert caught.value.kind == "length"
+
+    def test_elsewhere(self, origin: Origin) -> None:
+        whole = Origin.piece
+
+        def shifted(self: Origin, href: str, start: int, stop: int, **options: Any) -> FakePiece:
+            piece = whole(self, href, start, stop, **options)
+            return FakePiece(piece.body, start + 1, piece.total, piece.etag, piece.last_modified)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Origin, "piece", shifted)
+            with pytest.raises(AccessError) as caught:
+                open_file(origin).read([(0, 100)])
+        assert caught.value.kind == "range"
+
+    def test_unknown_length(self, origin: Origin) -> None:
+        origin.says_total = False
+        file = open_file(origin)
+        assert file.read([(4000, 5000)]) == [CONTENT[4000:]]
+        assert file.size is None
+        with pytest.raises(AccessError, match="it ends at byte 5000"):
+            file.read([(4000, 5001)])
+        with pytest.raises(AccessError, match="does not say how long"):
+            file.whole()
+
+
+class TestHead:
+    def test_once(self, origin: Origin) -> None:
+        file = open_file(origin)
+        assert file.head(100) == CONTENT[:100]
+        assert file.head(50) == CONTENT[:50]
+        assert file.read([(10, 90)]) == [CONTENT[10:90]]
+        assert origin.asked == [(0, 100)]
+        assert file.head(120) == CONTENT[:120]
+        assert origin.asked[1:] == [(100, 120)]
+
+    def test_short_file(self, origin: Origin) -> None:
+        origin.content = b"abc"
+        file = open_file(origin)
+        assert file.head() == b"abc"
+        assert file.head(1 << 20) == b"abc"
+        assert len(origin.asked) == 1
+        assert file.size == 3
+
+    def test_threads(self, origin: Origin) -> None:
+        file = open_file(origin)
+        with ThreadPoolExecutor(8) as pool:
+            heads = list(pool.map(lambda _: file.head(1000), range(16)))
+        assert heads == [CONTENT[:1000]] * 16
+        assert origin.asked == [(0, 1000)]
+
+    @pytest.mark.parametrize("n", [0, -1, 1.0, True])
+    def test_no_number(self, origin: Origin, n: Any) -> None:
+        with pytest.raises(ParameterError, match="n = "):
+            open_file(origin).head(n)
+
+
+class TestWhole:
+    def test_equal(self, origin: Origin) -> None:
+        file = open_file(origin)
+        assert file.whole() == CONTENT
+        assert file.fetched == len(CONTENT)
+
+    def test_limit(self, origin: Origin) -> None:
+        with pytest.raises(RefusedError, match=r"5000 bytes, more than the 4999.*limit="):
+            open_file(origin).whole(limit=4999)
+        assert open_file(origin).whole(limit=5000) == CONTENT
+
+
+class TestVersions:
+    def other(self, origin: Origin) -> None:
+        origin.content, origin.etag = CONTENT[::-1], '"v2"'
+
+    def test_changed_between_pieces_begins_anew(self, origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(remote, "_PIECE", 1000)
+        origin.after[3] = self.other
+        file = open_file(origin)
+        assert file.read([(0, 5000)]) == [CONTENT[::-1]]
+        assert file.etag == '"v2"'
+
+    def test_changed_again_is_an_error(self, origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(remote, "_PIECE", 500)
+
+        def turn(origin: Origin) -> None:
+            origin.etag = f'"{len(origin.asked)}"'
+
+        origin.after = dict.fromkeys(range(1, 100), turn)
+        with pytest.raises(AccessError) as caught:
+            open_file(origin).read([(0, 5000)])
+        assert caught.value.kind == "changed"
+
+    def test_changed_after_bytes_were_handed_out(self, origin: Origin) -> None:
+        file = open_file(origin)
+        file.head(10)
+        self.other(origin)
+        with pytest.raises(AccessError) as caught:
+            file.read([(100, 200)])
+        assert caught.value.kind == "changed"
+        file.restart()
+        assert file.head(10) + file.read([(100, 200)])[0] == CONTENT[::-1][:10] + CONTENT[::-1][100:200]
+
+    @pytest.mark.parametrize(
+        "change",
+        [{"content": CONTENT + b"x"}, {"last_modified": "Tue, 02 Jan 2024 00:00:00 GMT", "content": CONTENT[::-1]}],
+    )
+    def test_without_tag(self, origin: Origin, change: dict[str, Any]) -> None:
+        origin.etag, origin.last_modified = None, "Mon, 01 Jan 2024 00:00:00 GMT"
+        file = open_file(origin)
+        file.head(10)
+        for name, value in change.items():
+            setattr(origin, name, value)
+        with pytest.raises(AccessError) as caught:
+            file.read([(100, 200)])
+        assert caught.value.kind == "changed"
+
+    def test_cached_version_is_gone(self, origin: Origin, tmp_path: Path) -> None:
+        cache = Cache(tmp_path)
+        open_file(origin, cache=cache).read([(0, 100)])
+        self.other(origin)
+        # Nothing was handed out yet, so the new version is read, and nothing of the old one.
+        assert open_file(origin, cache=cache).read([(0, 200)]) == [CONTENT[::-1][:200]]
+        assert open_file(origin, cache=cache).read([(0, 100)]) == [CONTENT[::-1][:100]]
+
+    def test_expected_size(self, origin: Origin) -> None:
+        with pytest.raises(AccessError, match="5000 bytes, and 4000 were said") as caught:
+            open_file(origin, expected_size=4000).head()
+        assert caught.value.kind == "size"
+        assert open_file(origin, expected_size=5000).whole() == CONTENT
+
+    def test_expected_size_against_the_cache(self, origin: Origin, tmp_path: Path) -> None:
+        cache = Cache(tmp_path)
+        open_file(origin, cache=cache).head()
+        origin.content = CONTENT + b"x"
+        origin.etag = '"v2"'
+        assert open_file(origin, cache=cache, expected_size=5001).whole() == CONTENT + b"x"
+
+
+class TestVerify:
+    @pytest.mark.parametrize(
+        ("prefix", "name"), [("1220", "sha256"), ("1114", "sha1"), ("d50110", "md5"), ("1340", "sha512")]
+    )
+    def test_equal(self, origin: Origin, prefix: str, name: str) -> None:
+        digest = hashlib.new(name, CONTENT).hexdigest()
+        assert open_file(origin).verify(prefix + digest) == name
+        assert open_file(origin).verify((prefix + digest).upper()) == name
+
+    def test_other(self, origin: Origin) -> None:
+        with pytest.raises(AccessError) as caught:
+            open_file(origin).verify("1220" + hashlib.sha256(b"other").hexdigest())
+        assert caught.value.kind == "checksum"
+
+    @pytest.mark.parametrize(
+        ("text", "seen"),
+        [
+            ("a0e40220" + "00" * 32, "hash function 0xb220, which is not known here"),
+            ("", "no multihash"),
+            ("zz", "no multihash"),
+            ("1220abcd", "no multihash"),
+            ("1202abcd", "no multihash"),
+            ("ff" * 20, "no multihash"),
+        ],
+    )
+    def test_cannot(self, origin: Origin, text: str, seen: str) -> None:
+        with pytest.raises(ParameterError, match=f"{seen}.*"):
+            open_file(origin).verify(text)
+        assert origin.asked == []
+
+
+class TestShare:
+    def test_from_within_a_full_pool(self, origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(remote, "_PIECE", 100)
+        # All four threads of the pool read at once, and each would need more of them.
+        started = threading.Barrier(4)
+
+        def read(_: int) -> list[bytes]:
+            started.wait(10)
+            return open_file(origin).read([(0, 5000)])
+
+        futures = [origin.pool.submit(read, i) for i in range(4)]
+        assert [future.result(30) for future in futures] == [[CONTENT]] * 4
+
+    def test_first_error(self) -> None:
+        done = []
+
+        def work(n: int) -> int:
+            done.append(n)
+            raise ValueError(str(n))
+
+        with ThreadPoolExecutor(1) as pool, pytest.raises(ValueError, match="0"):
+            share(work, range(100), pool=pool, threads=1)
+        assert done == [0]
+
+    def test_shut_down(self) -> None:
+        pool = ThreadPoolExecutor(1)
+        pool.shutdown()
+        assert share(abs, [-1, -2], pool=pool) == [1, 2]
+
+    def test_really_side_by_side(self) -> None:
+        both = threading.Barrier(3)
+        with ThreadPoolExecutor(2) as pool:
+            assert share(lambda n: both.wait(10) >= 0, range(3), pool=pool) == [True] * 3
