@@ -5,16 +5,20 @@ from __future__ import annotations
 import struct
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import pytest
 import rasterio
+from rasterio.control import GroundControlPoint
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import MemoryFile
 from rasterio.transform import Affine
+from rasterio.windows import Window
 
 from econsat.errors import AccessError, RefusedError
+from econsat.stac._geotiff.assemble import Part, header_tiff
 from econsat.stac._geotiff.index import Level, TiffIndex, parse_index
 
 _WHERE = Affine(10.0, 0.0, 500_000.0, 0.0, -10.0, 5_000_000.0)
@@ -337,3 +341,125 @@ class TestForged:
                 continue
             for level in index.levels:
                 assert all(0 < a < b <= len(bad) for a, b in level.ranges())
+
+
+def _part_of(
+    content: bytes, window: tuple[slice, slice], *, level: int = 0, band: int = 1
+) -> tuple[Part, bytes, Reads]:
+    part = Part(indexed(content), level, band, window)
+    reads = Reads(content)
+    ranges = part.ranges()
+    return part, part.tiff(dict(zip(ranges, reads(ranges), strict=True))), reads
+
+
+def _window_of(part: Part) -> Window:
+    (top, left), (rows, columns) = part.origin, part.window
+    return Window.from_slices((rows.start - top, rows.stop - top), (columns.start - left, columns.stop - left))
+
+
+@contextmanager
+def _opened(content: bytes, **options: Any) -> Iterator[rasterio.DatasetReader]:
+    # The memory file must outlive the dataset: its masks are looked for late.
+    with MemoryFile(content) as memory, memory.open(driver="GTiff", sharing=False, **options) as dataset:
+        yield dataset
+
+
+class TestAssemble:
+    @pytest.mark.parametrize("seed", range(3))
+    def test_a_window_is_what_gdal_reads_of_the_whole(self, content: bytes, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        index = indexed(content)
+        for n, level in enumerate(index.levels):
+            rows = slice(*sorted(rng.choice(level.height + 1, 2, replace=False).tolist()))
+            columns = slice(*sorted(rng.choice(level.width + 1, 2, replace=False).tolist()))
+            band = int(rng.integers(level.bands)) + 1
+            part, small, reads = _part_of(content, (rows, columns), level=n, band=band)
+            options = {} if n == 0 else {"overview_level": n - 1}
+            here = Window.from_slices(rows, columns)
+            with _opened(content, **options) as whole, _opened(small) as cut:
+                np.testing.assert_array_equal(cut.read(band, window=_window_of(part)), whole.read(band, window=here))
+                np.testing.assert_array_equal(
+                    cut.read_masks(band, window=_window_of(part)), whole.read_masks(band, window=here)
+                )
+                assert cut.mask_flag_enums == whole.mask_flag_enums
+                assert cut.nodatavals == whole.nodatavals
+                assert cut.dtypes == whole.dtypes
+                assert cut.colorinterp == whole.colorinterp
+                assert cut.crs == whole.crs
+                here = whole.transform @ Affine.translation(*part.origin[::-1])
+                assert cut.transform.almost_equals(here, 1e-6)
+            needed = set(level.ranges((rows, columns), band))
+            assert needed <= set(reads.log)
+            if index.masks[n] is None:
+                assert needed == set(reads.log)
+            assert len(small) <= sum(b - a for a, b in reads.log) + 4_096 + 16 * level.bands * level.offsets.size
+
+    def test_a_header_says_what_the_file_says(self, content: bytes) -> None:
+        with _opened(content) as whole, _opened(header_tiff(indexed(content))) as cut:
+            for name in ("dtypes", "nodatavals", "scales", "offsets", "units", "crs", "transform", "count"):
+                assert getattr(cut, name) == getattr(whole, name), name
+            assert cut.mask_flag_enums == whole.mask_flag_enums
+
+    def test_scales_units_points_and_control_points(self) -> None:
+        values = pixels("int16", (2, 150, 210))
+        with MemoryFile() as memory:
+            with memory.open(
+                driver="GTiff",
+                count=2,
+                height=150,
+                width=210,
+                dtype="int16",
+                crs="EPSG:32631",
+                transform=_WHERE,
+                **_TILED,
+            ) as sink:
+                sink.write(values)
+                sink.scales, sink.offsets, sink.units = (0.1, 0.5), (1.0, -2.0), ("K", "m")
+                sink.update_tags(AREA_OR_POINT="Point")
+                sink.nodata = -9
+                sink.build_overviews([2])
+            content = bytes(memory.read())
+        with _opened(content) as whole, _opened(header_tiff(indexed(content))) as cut:
+            for name in ("nodatavals", "scales", "offsets", "units", "transform"):
+                assert getattr(cut, name) == getattr(whole, name), name
+            assert cut.scales == (0.1, 0.5)
+        window = (slice(50, 60), slice(70, 80))
+        part, small, _ = _part_of(content, window)
+        with _opened(small) as cut:
+            assert cut.transform.almost_equals(_WHERE @ Affine.translation(*part.origin[::-1]))
+        part, small, _ = _part_of(content, (slice(50, 60), slice(70, 80)), level=1)
+        with _opened(small) as cut, _opened(content, overview_level=0) as whole:
+            assert cut.transform.almost_equals(whole.transform @ Affine.translation(*part.origin[::-1]), 1e-6)
+
+    def test_ground_control_points(self) -> None:
+        points = [GroundControlPoint(r, c, 3 + c / 100, 50 - r / 100) for r in (0, 75, 150) for c in (0, 105, 210)]
+        profile = {"driver": "GTiff", "count": 1, "height": 150, "width": 210, "dtype": "uint16", **_TILED}
+        with MemoryFile() as memory:
+            with memory.open(**profile) as sink:
+                sink.gcps = (points, rasterio.crs.CRS.from_epsg(4326))
+                sink.write(pixels("uint16"))
+            content = bytes(memory.read())
+        with _opened(content) as whole, _opened(header_tiff(indexed(content))) as cut:
+            assert [str(p) for p in cut.gcps[0]] != []
+            assert [p.asdict()["row"] for p in cut.gcps[0]] == [p.asdict()["row"] for p in whole.gcps[0]]
+            assert cut.gcps[1] == whole.gcps[1]
+            assert cut.transform.is_identity
+
+    def test_a_rotated_grid(self) -> None:
+        turned = Affine(10, 3, 500_000, 2, -10, 5_000_000)
+        content = written(pixels("uint8"), transform=turned, overviews=(2,), **_TILED)
+        part, small, _ = _part_of(content, (slice(100, 120), slice(130, 140)))
+        with _opened(small) as cut:
+            assert cut.transform.almost_equals(turned @ Affine.translation(*part.origin[::-1]), 1e-6)
+
+    def test_tags_of_no_use_are_left_out(self) -> None:
+        profile = {"driver": "GTiff", "count": 1, "height": 150, "width": 210, "dtype": "uint8", **_TILED}
+        with MemoryFile() as memory:
+            with memory.open(**profile) as sink:
+                sink.update_tags(TIFFTAG_SOFTWARE="other")
+                sink.write(pixels("uint8"))
+            content = bytes(memory.read())
+        _, small, _ = _part_of(content, (slice(0, 9), slice(0, 9)))
+        with _opened(content) as whole, _opened(small) as cut:
+            assert whole.tags()["TIFFTAG_SOFTWARE"] == "other"
+            assert "TIFFTAG_SOFTWARE" not in cut.tags()

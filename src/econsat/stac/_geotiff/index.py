@@ -194,7 +194,7 @@ def parse_index(
     >>> content = path.read_bytes()
     >>> index = parse_index(lambda ranges: [content[a:b] for a, b in ranges])
     >>> [(level.shape, level.tile_width) for level in index.levels]
-    [((600, 700), 256), ((300, 350), 256)]
+    [((600, 700), 256), ((300, 350), 256), ((150, 175), 256)]
     """
     rules = policy if policy is not None else Policy()
     data = Bytes(read, size=size, head=head)
@@ -224,11 +224,6 @@ def parse_index(
         header_bytes=data.nbytes,
         header_requests=data.requests,
     )
-
-
-def _limit(policy: Policy, name: str) -> float:
-    default = {"max_pixels": 10**12, "max_block_bytes": 2**30, "max_ratio": 10**5}[name]
-    return float(getattr(policy, name, default))
 
 
 def _same(level: Level, full: Level) -> bool:
@@ -264,9 +259,9 @@ def _level(tags: Directory, order: str, *, subfile: int, size: int | None, polic
     code = _one(tags, order, COMPRESSION, 1)
     if width < 1 or height < 1 or not 1 <= bands <= 65_535:
         raise damaged(f"{what} claims {height} rows x {width} columns x {bands} bands")
-    if width * height > _limit(policy, "max_pixels"):
+    if width * height > policy.max_pixels:
         raise RefusedError(
-            f"it claims {height:,} rows x {width:,} columns, more than Policy(max_pixels=) allows",
+            f"it claims {height:,} rows x {width:,} columns, more than Policy(max_pixels={policy.max_pixels:,}) allows",
             kind="refused",
         )
     if code not in COMPRESSIONS:
@@ -373,10 +368,10 @@ def _chopped(level: Level) -> Level:
 def _believe(level: Level, *, size: int | None, policy: Policy, what: str) -> None:
     """Refuse tiles that are too large, lie outside the file or unfold out of proportion."""
     block = max(level.tile_bytes, level.tile_width * level.tile_height * level.itemsize)
-    if block > _limit(policy, "max_block_bytes"):
+    if block > policy.max_block_bytes:
         raise RefusedError(
             f"one block of it holds {level.tile_height} x {level.tile_width} pixels, {block:,} bytes, more than "
-            f"Policy(max_block_bytes={_limit(policy, 'max_block_bytes'):,}) allows",
+            f"Policy(max_block_bytes={policy.max_block_bytes:,}) allows",
             kind="refused",
         )
     written = level.counts > 0
@@ -396,9 +391,9 @@ def _believe(level: Level, *, size: int | None, policy: Policy, what: str) -> No
         if int(ends.max()) > size:
             raise beyond(f"a tile of {what}", int(ends.max()), size)
     ratio = level.tile_bytes / int(counts.min())
-    if level.tile_bytes > _SMALL and ratio > _limit(policy, "max_ratio"):
+    if level.tile_bytes > _SMALL and ratio > policy.max_ratio:
         raise RefusedError(
             f"a tile of {int(counts.min()):,} bytes unfolds to {level.tile_bytes:,}, {ratio:,.0f} times as many; "
-            f"Policy(max_ratio={_limit(policy, 'max_ratio'):,}) allows no more than that",
+            f"Policy(max_ratio={policy.max_ratio:,}) allows no more than that",
             kind="refused",
         )
