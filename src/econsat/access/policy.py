@@ -18,7 +18,7 @@ from econsat.access._addresses import NEVER, Address, Network, kind_of, kind_of_
 from econsat.access.redact import shown, unsigned
 from econsat.errors import ParameterError, RefusedError
 
-__all__ = ["DRIVERS", "Policy"]
+__all__ = ["DRIVERS", "Policy", "permissive"]
 
 DRIVERS = ("GTiff", "JP2OpenJPEG", "HDF5", "netCDF")
 """Drivers that may be allowed: they read the file they are given and no other."""
@@ -408,6 +408,20 @@ def _scope(found_in: str | None) -> tuple[str, ...]:
         return ("private", "loopback")
     host = _found_host(found_in)
     return ("loopback",) if host is None or _kind(host) == "loopback" else ()
+
+
+def permissive(found_in: str | None) -> int:
+    """Return how much an address may name that was found in a document: 0 for a public document, 3 for the user.
+
+    Examples
+    --------
+    >>> [permissive(place) for place in ("https://example.org/", "http://10.0.0.5/", "catalog.json", None)]
+    [0, 1, 2, 3]
+    """
+    if found_in is None:
+        return 3
+    host = _found_host(found_in)
+    return 2 if host is None else {"loopback": 2, "private": 1}.get(_kind(host), 0)
 
 
 def _same(host: str, found_in: str | None) -> bool:

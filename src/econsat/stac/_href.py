@@ -1,39 +1,40 @@
 """Addresses that a catalog names: which may be opened, and in words why one could not be read.
 
-Nothing here trusts a catalog: only http, https and, for items that do not come from a server, plain paths are
-opened, never GDAL's virtual files.
+Nothing here trusts a catalog: only addresses that a `Policy` allows and, for items that do not come from a server,
+plain paths are opened, never GDAL's virtual files.
 """
 
 from __future__ import annotations
 
 import http.client
-import ipaddress
 import re
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
-from econsat.errors import ParameterError, ReadError
-from econsat.stac._provenance import unsigned
+from econsat.access.policy import Policy, permissive
+from econsat.access.redact import is_url, shown, unsigned
+from econsat.errors import ParameterError, ReadError, RefusedError
 
 if TYPE_CHECKING:
     import pystac
 
-__all__ = ["DRIVERS", "Failed", "Failure", "Opened", "href_of", "reason"]
+__all__ = ["DRIVERS", "Failed", "Failure", "Opened", "document_of", "href_of", "reason"]
 
 DRIVERS = ("GTiff", "JP2OpenJPEG")
 """Drivers that may be allowed: they read the file they are given and no other."""
 
-# Reserved characters of RFC 3986, and the sign that escapes begin with.
-_IN_ADDRESSES = "%:/?#[]@!$&'()*+,;="
+# Stands for the document of an item that came from a server which cannot be told: it is trusted with nothing.
+_UNKNOWN = "https://unknown.invalid/"
 _HEAD = 512
 _HEAD_TIMEOUT = 10.0
 _TIFF_MAGIC = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _PREFIX = re.compile(r"[A-Za-z0-9_+.-]{2,}:")
 
 
@@ -53,9 +54,8 @@ class Failure:
     def error(self) -> ReadError:
         """Return it as an error."""
         return ReadError(
-            f"item {self.item!r}, asset {self.asset!r} ({self.href}): {self.reason}. Leave the item out, or "
-            "pass "
-            'on_error="record" to have it missing and listed.'
+            f"item {self.item!r:.200}, asset {self.asset!r:.200} ({_clipped(self.href)}): {self.reason}. "
+            'Leave the item out, or pass on_error="record" to have it missing and listed.'
         )
 
 
@@ -80,67 +80,107 @@ class Opened:
     drivers: tuple[str, ...] = ("GTiff",)
     patch_url: Callable[[str], str] | None = None
     """Signs an address; called late, so that a signature is fresh when it is used."""
+    policy: Policy = field(default_factory=Policy)
+    """What may be asked."""
+    found_in: str | None = None
+    """Address or path of the document that names it (see `document_of`); None where only `remote` is known."""
 
     def target(self) -> str:
-        """Return what GDAL may open, or raise Failed."""
+        """Return what may be opened, an address that the policy allows or a plain path, or raise Failed."""
         href = self.href if self.patch_url is None else self.patch_url(self.href)
         if not isinstance(href, str):
             raise ParameterError(f"patch_url returned {type(href).__name__} for asset {self.asset!r}, not text")
-        reason = None
-        if any(ord(c) < 32 for c in href):
-            reason = "the address holds control characters"
-        elif urlsplit(href).scheme.lower() in ("http", "https"):
-            reason = _refused_host(href)
-            # Catalogs name files with spaces and accents as they are; what is escaped already stays so.
-            href = quote(href, safe=_IN_ADDRESSES)
-        else:
-            href, reason = _local(href, remote=self.remote)
+        if is_url(href):
+            try:
+                return self.policy.check(href, found_in=self.document)
+            except RefusedError as error:
+                rule = str(error).removeprefix(f"{shown(href)} is refused: ")
+                raise Failed(self.failed(f"refused: {rule}")) from None
+        path, reason = _local(href, remote=self.remote)
         if reason is not None:
             raise Failed(self.failed(f"refused: {reason}"))
-        return href
+        return path
+
+    @property
+    def document(self) -> str:
+        """Address or path of the document that names it, for `Policy.check`."""
+        return self.found_in or (_UNKNOWN if self.remote else "local")
 
     def failed(self, reason: str) -> Failure:
         """Return the failure of this asset."""
         return Failure(self.item, self.asset, unsigned(self.href), reason)
 
 
-def _refused_host(href: str) -> str | None:
-    parts = urlsplit(href)
-    if not parts.hostname:
-        return "the address has no host"
-    if parts.username or parts.password:
-        return "the address carries a user name or password"
-    try:
-        address = ipaddress.ip_address(parts.hostname)
-    except ValueError:
-        return None
-    return "the address is link-local (a cloud's metadata service)" if address.is_link_local else None
-
-
 def _local(href: str, *, remote: bool) -> tuple[str, str | None]:
     if href.lower().startswith("file://"):
-        href = urllib.request.url2pathname(urlsplit(href).path)
-    elif "://" in href:
-        scheme = href.split("://", 1)[0]
+        try:
+            parts = urlsplit(href)
+        except ValueError:
+            return href, "the address means nothing"
+        if parts.netloc.lower() not in ("", "localhost"):
+            return href, "a file:// address may not name another machine"
+        href = urllib.request.url2pathname(parts.path)
+    elif "://" in href and not href.lower().startswith(("/vsi", "\\vsi")):
+        scheme = shown(href.split("://", 1)[0])
         return (
             href,
             f"{scheme}:// is not opened, only https, http and local files (patch_url= may rewrite it)",
         )
-    if href.startswith(("/vsi", "\\vsi")) or (_PREFIX.match(href) and not _DRIVE.match(href)):
+    if _CONTROL.search(href):
+        return href, "the address holds control characters"
+    if href.startswith(("//", "\\\\")):
+        return href, "a path may not name another machine"
+    if _is_virtual(href):
         return href, "only plain paths are opened, none of GDAL's virtual files"
     if remote:
         return href, "an item from a server may not name a file of this machine"
-    # An absolute path is read as a path and nothing else.
-    return str(Path(href).absolute()), None
+    # An absolute path is read as a path and nothing else. To make it takes "./" away, behind which a prefix may hide.
+    path = str(Path(href).absolute())
+    return path, "only plain paths are opened, none of GDAL's virtual files" if _is_virtual(path) else None
+
+
+def _is_virtual(path: str) -> bool:
+    if path.lower().startswith(("/vsi", "\\vsi")):
+        return True
+    return _PREFIX.match(path) is not None and _DRIVE.match(path) is None
+
+
+def _clipped(href: str) -> str:
+    text = href if len(href) <= 300 else href[:299] + "…"
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def href_of(item: pystac.Item, asset: str) -> tuple[str, bool]:
     """Return an asset's absolute address and whether its item comes from a server."""
-    absolute = item.assets[asset].get_absolute_href() or item.assets[asset].href
+    href = item.assets[asset].href
+    try:
+        absolute = item.assets[asset].get_absolute_href() or href
+    except (AttributeError, TypeError, ValueError):
+        # No address at all: what looks at it next refuses it, by name.
+        absolute = href
+    return str(absolute), is_url(document_of(item))
+
+
+def document_of(item: pystac.Item) -> str:
+    """Return the address of the document that an item's hrefs were found in, ``"local"`` where none is a server's.
+
+    An item names its own addresses, so it may lie: of all those that it names, the one that permits least counts.
+
+    Parameters
+    ----------
+    item : pystac.Item
+        Of its links, those to itself, root, parent and collection are looked at.
+
+    Returns
+    -------
+    str
+        For `Policy.check`, as `found_in`.
+    """
     known = [item.get_self_href()]
     known += [link.get_target_str() for link in item.links if link.rel in ("self", "root", "parent", "collection")]
-    remote = any(urlsplit(href).scheme.lower() in ("http", "https") for href in known if href)
-    return absolute, remote
+    served = [href for href in known if isinstance(href, str) and "://" in href and href[:5].lower() != "file:"]
+    # What lies in some store, or is no address, is no document of this machine either.
+    return min((href if is_url(href) else _UNKNOWN for href in served), key=permissive, default="local")
 
 
 _HTTP = {

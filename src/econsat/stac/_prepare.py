@@ -92,7 +92,9 @@ def find(
                 one.failure = _href.Failure(item.id, variable, item.get_self_href() or "", "the item has no such band")
             else:
                 href, remote = _href.href_of(item, ref.asset)
-                one.where = _href.Opened(item.id, ref.asset, href, remote, drivers, patch_url)
+                one.where = _href.Opened(
+                    item.id, ref.asset, href, remote, drivers, patch_url, found_in=_href.document_of(item)
+                )
             wanted.append(one)
     return Job(wanted)
 

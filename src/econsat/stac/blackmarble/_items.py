@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from econsat.errors import ParameterError, ReadError
-from econsat.stac._href import Failed, Opened, href_of
+from econsat.stac._href import Failed, Opened, document_of, href_of
 from econsat.stac._provenance import describe
 from econsat.stac.blackmarble._name import is_name
 
@@ -90,7 +90,7 @@ def _local(item: pystac.Item, patch_url: Callable[[str], str] | None) -> str:
     """Return the path of an item's file, or say how to come by one."""
     asset = asset_of(item) or ""
     href, remote = href_of(item, asset)
-    where = Opened(item.id, asset, href, remote, ("HDF5",), patch_url)
+    where = Opened(item.id, asset, href, remote, ("HDF5",), patch_url, found_in=document_of(item))
     try:
         target = where.target()
     except Failed as failed:
