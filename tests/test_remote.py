@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from econsat.access import remote
 from econsat.access._ranges import checked, coalesced, gathered, merged, pick, split, without
 from econsat.access._share import share
+from econsat.access._tally import Tally
 from econsat.access.cache import Cache
 from econsat.access.remote import RemoteFile
 from econsat.errors import AccessError, ParameterError, RefusedError
@@ -53,6 +54,7 @@ class Origin:
     asked: list[tuple[int, int]] = field(default_factory=list)
     conditional: int = 0
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4))
+    tally: Tally = field(default_factory=Tally)
     after: dict[int, Any] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 

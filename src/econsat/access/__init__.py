@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from econsat.access.cache import Cache
+from econsat.access.links import Link
 from econsat.access.policy import Policy
 from econsat.access.settings import Access
 
-__all__ = ["Access", "Policy"]
+__all__ = ["Access", "Cache", "Link", "Policy"]

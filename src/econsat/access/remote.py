@@ -70,7 +70,7 @@ class RemoteFile:
     transport : Transport
         What asks the network.
     signer : Signer, optional
-        Who signs the address, where it is not the one that the transport finds by itself.
+        Who signs the address, at each request anew.
     found_in : str, optional
         The document that names the address; None where the user typed it.
     what : str
@@ -295,6 +295,7 @@ class RemoteFile:
             headers=headers,
             found_in=self._found_in,
             what=self.what,
+            signer=self._signer,
             ok=(200, 206, 304),
             max_bytes=_PIECE,
         )
@@ -328,8 +329,10 @@ class RemoteFile:
         rest = without(needed, [(0, len(head))])
         if self._cache is not None and state.version is not None and rest:
             kept = self._cache.get(self.href, rest, version=state.version)
+            count = sum(len(body) for _, body in kept)
             with self._lock:
-                self.cached += sum(len(body) for _, body in kept)
+                self.cached += count
+            self._transport.tally.add(cached_bytes=count)
             parts += kept
             rest = without(rest, [(start, start + len(body)) for start, body in kept])
         runs = split(coalesced(rest, gap), _PIECE)
@@ -354,6 +357,7 @@ class RemoteFile:
             found_in=self._found_in,
             etag=None if known is None else known.strong,
             what=self.what,
+            signer=self._signer,
         )
         body, end = piece.body, start + len(piece.body)
         if piece.start != start or end > stop:
