@@ -18,14 +18,17 @@ from numpy.typing import ArrayLike
 from econsat._black_marble_writer import make_black_marble
 from econsat._fault_signatures import Signatures
 from econsat._faults import Fault, FaultServer
+from econsat._grd_writer import MadeGrd, make_grd
 from econsat._lights_panel import make_lights_panel
 
 __all__ = [
     "Fault",
     "FaultServer",
+    "MadeGrd",
     "Signatures",
     "make_black_marble",
     "make_catalog",
+    "make_grd",
     "make_item",
     "make_lights_panel",
     "make_raster",

@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from econsat.errors import RadiometryError
+from econsat.stac._grd import read_grd
 from econsat.stac._products import S2_OFFSET_DN, Linear, complete
 
 if TYPE_CHECKING:
     import pystac
 
-__all__ = ["BandHeader", "Radiometry", "band_radiometry", "offset_already_applied", "to_physical"]
+__all__ = ["BandHeader", "Radiometry", "band_radiometry", "offset_already_applied", "read_grd", "to_physical"]
 
 # A float32 holds every integer up to 2**24; wider integers need a double.
 _FLOAT32_INTEGER_BYTES = 2
