@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
@@ -490,7 +490,7 @@ class TestWesthinder:
         power, clean = (
             read_grd(folder, polarisation="vh", quantity="intensity", window=window, noise=n) for n in (False, True)
         )
-        root = ElementTree.parse(next(folder.glob("annotation/calibration/noise*"))).getroot()
+        root = ET.parse(next(folder.glob("annotation/calibration/noise*"))).getroot()
 
         def numbers(vector: Any, name: str) -> Any:
             return np.array(vector.find(name).text.split(), "float64")
