@@ -109,8 +109,8 @@ class Known:
 class _State:
     lock: threading.Lock = field(default_factory=threading.Lock)
     damaged: int = 0
-    broken: str = ""
-    unread: str = ""
+    broken: bool = False
+    told: bool = False
     written: int | None = None
 
 
@@ -369,12 +369,16 @@ class Cache:
         if self._state.broken:
             return
         try:
-            for last in (False, False, True):
+            for last in (False, False, False, True):
                 try:
                     _place(path, chunks)
                     break
                 except FileNotFoundError:
-                    # Another process emptied the cache and took the folder away just now.
+                    # Another process empties the cache and takes the folder away just now: then it is not kept.
+                    if last:
+                        return
+                except FileExistsError:
+                    # The same, seen from another side; or a file stands where the folder should be.
                     if last:
                         raise
         except OSError as error:
@@ -383,28 +387,23 @@ class Cache:
         self._thin(sum(map(len, chunks)))
 
     def _unwritable(self, error: OSError) -> None:
-        message = (
-            f"the cache folder {self.root} cannot be written: {error.strerror or type(error).__name__}; "
-            "give another one (cache=Cache(folder), or ECONSAT_CACHE), or none (cache=None)"
-        )
-        if self.strict:
-            raise DataError(message) from error
-        with self._state.lock:
-            first, self._state.broken = not self._state.broken, message
-        if first:
-            warnings.warn(f"{message}. Nothing more is kept; what is needed is fetched", CacheWarning, stacklevel=3)
+        self._state.broken = True
+        self._unusable(error, "written", "Nothing more is kept; what is needed is fetched")
 
     def _unreadable(self, error: OSError) -> None:
+        self._unusable(error, "read", "What is needed is fetched")
+
+    def _unusable(self, error: OSError, done: str, instead: str) -> None:
         message = (
-            f"the cache folder {self.root} cannot be read: {error.strerror or type(error).__name__}; "
+            f"the cache folder {self.root} cannot be {done}: {error.strerror or type(error).__name__}; "
             "give another one (cache=Cache(folder), or ECONSAT_CACHE), or none (cache=None)"
         )
         if self.strict:
             raise DataError(message) from error
         with self._state.lock:
-            first, self._state.unread = not self._state.unread, message
+            first, self._state.told = not self._state.told, True
         if first:
-            warnings.warn(f"{message}. What is needed is fetched", CacheWarning, stacklevel=3)
+            warnings.warn(f"{message}. {instead}", CacheWarning, stacklevel=4)
 
     def _thin(self, written: int) -> None:
         with self._state.lock:
