@@ -24,6 +24,8 @@ class Answer:
         By lower-case name; several of one name are joined by a comma.
     promised : int or None
         Bytes that the body will have, None where the server does not say.
+    got : int
+        Bytes of it that were read so far.
     """
 
     def __init__(self, response: http.client.HTTPResponse, connection: Any, give_back: Callable[[Any], None]) -> None:
@@ -34,6 +36,7 @@ class Answer:
             name = key.lower()
             self.headers[name] = f"{self.headers[name]}, {value}" if name in self.headers else value
         self.promised = response.length
+        self.got = 0
 
     def read(self, limit: int) -> bytes:
         """Return the body, refusing one of more than `limit` bytes; a short one is a fault."""
@@ -59,23 +62,24 @@ class Answer:
             return b""
 
     def chunks(self, size: int) -> Iterator[bytes]:
-        """Yield the body in pieces; a short one is a fault."""
-        got = 0
-        while part := self._some(size):
-            got += len(part)
+        """Yield the body as it comes, at most `size` bytes at a time; a short one is a fault."""
+        while part := self._some(size, at_once=True):
             yield part
-        self._whole(got)
+        self._whole(self.got)
 
     def _whole(self, got: int) -> None:
         if self.promised is not None and got != self.promised:
             raise TryError("length", f"the connection broke off: {got:,} of {self.promised:,} bytes came", passing=True)
 
-    def _some(self, count: int) -> bytes:
+    def _some(self, count: int, *, at_once: bool = False) -> bytes:
         try:
-            return self._response.read(count)
+            part = self._response.read1(count) if at_once else self._response.read(count)
         except Exception as error:  # noqa: BLE001
-            fault = meaning(error)
-        raise fault
+            wrong = meaning(error)
+        else:
+            self.got += len(part)
+            return part
+        raise wrong.with_traceback(None)
 
     def close(self) -> None:
         """Give the connection back when the answer was read whole, else end it."""

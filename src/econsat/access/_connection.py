@@ -20,7 +20,7 @@ import urllib3.connection
 from econsat.access._answer import Answer
 from econsat.access._names import Names
 from econsat.access._surroundings import proxy_for, proxy_login, trust
-from econsat.access._watch import Response, StoppedError, TryError, Watch, meaning
+from econsat.access._watch import Hidden, Response, StoppedError, TryError, Watch, meaning
 from econsat.errors import RefusedError
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class Connector:
             proxy = self._proxy(key)
             if proxy is not None and not secure:
                 target = f"http://{parts.netloc}{target}"
-                headers = {**headers, **proxy_login(proxy)}
+                headers = Hidden({**headers, **proxy_login(proxy)})
             connection = self._connection(key, proxy, watch)
             if connection.sock is None:
                 connection.timeout = watch.patience(watch.connect)

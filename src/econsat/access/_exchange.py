@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urljoin, urlsplit
@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urljoin, urlsplit
 from econsat.access._answer import Answer
 from econsat.access._connection import Connector
 from econsat.access._tally import Tally
-from econsat.access._watch import TryError, Watch
+from econsat.access._watch import Hidden, Secrets, TryError, Watch
 from econsat.access.policy import Policy
 from econsat.access.redact import shown
 
@@ -43,6 +43,10 @@ class Ask:
     body: bytes | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     signer: Signer | None = field(default=None, repr=False)
+    extra: Callable[[], Mapping[str, str]] | None = field(default=None, repr=False)
+    """Headers that differ from try to try."""
+    onward: Callable[[str], object] | None = field(default=None, repr=False)
+    """Told each address that the request is sent on to, before that is asked; may raise."""
 
 
 @dataclass
@@ -53,7 +57,7 @@ class Exchange:
     connector: Connector
     tally: Tally
 
-    def once(self, ask: Ask, watch: Watch, *, fresh: bool = False) -> tuple[Answer, str, frozenset[str]]:
+    def once(self, ask: Ask, watch: Watch, *, fresh: bool = False) -> tuple[Answer, str, Secrets]:
         """Return the last answer, the address it came from, and texts that no message may hold.
 
         Parameters
@@ -72,12 +76,14 @@ class Exchange:
         RefusedError
             An address on the way may not be asked.
         """
-        href, headers = ask.href, {key.lower(): value for key, value in ask.headers.items()}
+        href, headers = ask.href, Hidden({"accept-encoding": "identity", "user-agent": _AGENT})
+        headers.update((key.lower(), value) for key, value in ask.headers.items())
+        if ask.extra is not None:
+            headers.update(ask.extra())
         if ask.signer is not None:
             signed = ask.signer.sign(href, fresh=fresh)
             href = signed.href
-            headers.update({key.lower(): value for key, value in signed.headers.items()})
-        headers = {"accept-encoding": "identity", "user-agent": _AGENT, **headers}
+            headers.update((key.lower(), value) for key, value in signed.headers.items())
         method, body, found_in = ask.method, ask.body, ask.found_in
         here = self.policy.check(href, found_in=found_in, what=ask.what)
         secrets = _secrets(here, headers)
@@ -98,14 +104,14 @@ class Exchange:
             answer.close()
             after = self._onward(here, location, ask)
             if _origin(after) != _origin(here):
-                headers = {key: value for key, value in headers.items() if key in _HARMLESS}
+                headers = Hidden((key, value) for key, value in headers.items() if key in _HARMLESS)
             if status == 303 and method != "HEAD":
                 # RFC 9110, section 15.4.4. After 301 and 302 a POST stays one: a search that loses its body finds
                 # something else, in silence.
                 method, body = "GET", None
                 headers.pop("content-type", None)
             found_in, here = here, after
-            secrets |= _secrets(here, {})
+            secrets = Secrets(secrets | _secrets(here, {}))
         raise TryError("redirect", f"it is sent on more than {self.policy.max_redirects} times (`max_redirects`)")
 
     def _onward(self, here: str, location: str, ask: Ask) -> str:
@@ -119,7 +125,10 @@ class Exchange:
         if scheme == "http" and urlsplit(here).scheme == "https":
             raise TryError("redirect", f"it leads from https to {shown(after)}, which is no https address")
         what = f"{ask.what + ', ' if ask.what else ''}sent on from {shown(here)}"
-        return self.policy.check(after, found_in=here, what=what)
+        after = self.policy.check(after, found_in=here, what=what)
+        if ask.onward is not None:
+            ask.onward(after)
+        return after
 
 
 @dataclass(frozen=True)
@@ -135,14 +144,17 @@ class _Check:
 
 
 def host_of(href: str) -> str:
-    """Return host and port of a checked address.
+    """Return host and port of an address, nothing where it has none.
 
     Examples
     --------
     >>> host_of("https://example.org/a.tif?sig=x"), host_of("http://127.0.0.1:8080/")
     ('example.org', '127.0.0.1:8080')
     """
-    return urlsplit(href).netloc.rpartition("@")[2].lower()
+    try:
+        return urlsplit(href).netloc.rpartition("@")[2].lower()
+    except ValueError:
+        return ""
 
 
 def _origin(href: str) -> tuple[str, str]:
@@ -150,8 +162,8 @@ def _origin(href: str) -> tuple[str, str]:
     return parts.scheme, parts.netloc
 
 
-def _secrets(href: str, headers: Mapping[str, str]) -> frozenset[str]:
+def _secrets(href: str, headers: Mapping[str, str]) -> Secrets:
     found = [value for key, value in headers.items() if key not in _HARMLESS]
     found += [word for value in found for word in value.split()]
     found += [value for _, value in parse_qsl(urlsplit(href).query)]
-    return frozenset(text for text in found if len(text) >= _SECRET_LENGTH)
+    return Secrets(text for text in found if len(text) >= _SECRET_LENGTH)

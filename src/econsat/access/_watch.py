@@ -12,9 +12,23 @@ import urllib3.exceptions
 
 from econsat.errors import RefusedError
 
-__all__ = ["Response", "StoppedError", "TryError", "Watch", "meaning"]
+__all__ = ["Hidden", "Response", "Secrets", "StoppedError", "TryError", "Watch", "meaning"]
 
 _BUFFER = 1 << 16
+
+
+class Hidden(dict[str, str]):
+    """Headers that no traceback shows."""
+
+    def __repr__(self) -> str:
+        return "<headers>"
+
+
+class Secrets(frozenset[str]):
+    """Texts that no message may hold, and that no traceback shows."""
+
+    def __repr__(self) -> str:
+        return "<secrets>"
 
 
 class TryError(Exception):
@@ -30,14 +44,22 @@ class TryError(Exception):
         The HTTP status, where there was one.
     wait : float or None
         Seconds that the server asks to wait.
+    refused : bool
+        Whether a fresh signature may help.
     """
 
     def __init__(
-        self, kind: str, text: str, *, passing: bool = False, status: int | None = None, wait: float | None = None
+        self,
+        kind: str,
+        text: str,
+        *,
+        passing: bool = False,
+        status: int | None = None,
+        wait: float | None = None,
+        refused: bool = False,
     ) -> None:
         super().__init__(text)
-        self.kind, self.passing, self.status, self.wait = kind, passing, status, wait
-        self.expired = False
+        self.kind, self.passing, self.status, self.wait, self.refused = kind, passing, status, wait, refused
 
 
 class StoppedError(Exception):
@@ -59,27 +81,34 @@ class Watch:
         When, by that clock, the whole request ends.
     connect, silence, min_speed : float
         As in `econsat.access.Access`.
+    rolling : float, optional
+        Seconds by which every byte that comes moves the deadline on: for long downloads.
     """
 
-    __slots__ = ("_began", "_clock", "_got", "check", "connect", "deadline", "fresh", "min_speed", "silence")
+    __slots__ = (
+        "_began", "_clock", "_got", "answered", "check", "connect", "deadline", "fresh", "min_speed", "rolling",
+        "silence",
+    )  # fmt: skip
 
     def __init__(
-        self, clock: Callable[[], float], *, deadline: float, connect: float, silence: float, min_speed: float
+        self,
+        clock: Callable[[], float],
+        *,
+        deadline: float,
+        connect: float,
+        silence: float,
+        min_speed: float,
+        rolling: float | None = None,
     ) -> None:
-        self._clock, self.deadline = clock, deadline
+        self._clock, self.deadline, self.rolling = clock, deadline, rolling
         self.connect, self.silence, self.min_speed = connect, silence, min_speed
         self.check: Callable[[str, str], None] | None = None
-        self.fresh = True
+        self.fresh, self.answered = True, False
         self._began, self._got = 0.0, 0
-
-    @property
-    def answered(self) -> bool:
-        """Whether a byte of an answer came."""
-        return self._got > 0
 
     def restart(self) -> None:
         """Begin to wait for the next answer."""
-        self._began, self._got = 0.0, 0
+        self._began, self._got, self.answered = 0.0, 0, False
 
     def patience(self, most: float) -> float:
         """Return the seconds that may still be waited, at most `most`."""
@@ -89,19 +118,25 @@ class Watch:
         return min(left, most)
 
     def received(self, count: int) -> None:
-        """Note bytes that came, and find out a slow drip."""
+        """Note bytes that came, and find out a slow drip: too few in a time in which silence, too, would end it."""
         now = self._clock()
         if not self._got:
             self._began = now
         self._got += count
+        self.answered = self.answered or count > 0
+        if self.rolling is not None and count:
+            self.deadline = max(self.deadline, now + self.rolling)
         seconds = now - self._began
-        if seconds > self.silence and self._got < self.min_speed * seconds:
+        if seconds <= self.silence:
+            return
+        if self._got < self.min_speed * seconds:
             raise TryError(
                 "timeout",
                 f"only {self._got:,} bytes came in {seconds:.0f} s, fewer than `min_speed` = {self.min_speed:g} a "
                 "second",
                 passing=True,
             )
+        self._got = 0
 
 
 class _Watched(io.RawIOBase):

@@ -9,30 +9,27 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 from econsat.access._answer import Answer
+from econsat.access._attempts import Attempts
 from econsat.access._connection import Connector
-from econsat.access._content import decoded, looks_expired, part_of, said
+from econsat.access._content import decoded, part_of
+from econsat.access._download import Download
 from econsat.access._exchange import Ask, Exchange, host_of
-from econsat.access._retry import MAX_RETRY_AFTER, PASSING, Breaker, pause, retry_after
+from econsat.access._retry import Breaker
 from econsat.access._tally import Tally
-from econsat.access._watch import TryError, Watch
+from econsat.access._watch import Hidden
 from econsat.access.redact import shown, unsigned
 from econsat.access.settings import Access
-from econsat.errors import AccessError, ParameterError
+from econsat.errors import ParameterError, RefusedError
 
 if TYPE_CHECKING:
     from econsat.access.signing import Signer
 
 __all__ = ["Piece", "Reply", "Tally", "Transport", "transport_of"]
-
-T = TypeVar("T")
-
-# As much of an error's body as is looked at for the server's own words.
-_SAID = 4096
-_REFUSALS = frozenset({"connection", "timeout", "name"})
 
 
 @dataclass(frozen=True)
@@ -120,8 +117,8 @@ class Transport:
         self.tally = Tally()
         self._clock, self._sleep = clock, sleep
         self._connector = Connector(access.connections, clock)
-        self._exchange = Exchange(access.policy, self._connector, self.tally)
-        self._breaker = Breaker(clock)
+        exchange = Exchange(access.policy, self._connector, self.tally)
+        self._attempts = Attempts(access, exchange, Breaker(clock), self.tally, clock, sleep)
         self._pool: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
 
@@ -207,12 +204,13 @@ class Transport:
 
         def take(answer: Answer, here: str) -> Reply:
             content = answer.read(limit)
-            self.tally.add(bytes=len(content))
             content = decoded(content, answer.headers.get("content-encoding", ""), limit)
             return Reply(answer.status, answer.headers, content, unsigned(here))
 
-        ask = Ask(method.upper(), href, what, found_in, body, headers or {}, signer)
-        return self._perform(ask, take, ok=ok)
+        ask = Ask(method.upper(), href, what, found_in, body, Hidden(headers or {}), signer)
+        # A traceback may show variables.
+        del headers
+        return self._attempts.perform(ask, take, ok=ok)
 
     def piece(
         self,
@@ -258,130 +256,122 @@ class Transport:
         """
         if not 0 <= start < stop:
             raise ParameterError(f"start = {start!r}, stop = {stop!r}: 0 <= start < stop is needed")
-        sent = {**(headers or {}), "range": f"bytes={start}-{stop - 1}"}
+        sent = Hidden(headers or {})
+        del headers
+        sent["range"] = f"bytes={start}-{stop - 1}"
         if etag is not None and not etag.startswith("W/"):
             # With If-Range a changed file would come whole; with If-Match it does not come.
             sent["if-match"] = etag
 
         def take(answer: Answer, _: str) -> Piece:
             content, total = part_of(answer, start, stop, etag)
-            self.tally.add(bytes=len(content))
             return Piece(
                 content, start, total, answer.headers.get("etag") or None, answer.headers.get("last-modified") or None
             )
 
         ask = Ask("GET", href, what, found_in, None, sent, signer)
-        return self._perform(ask, take, ok=(200, 206, 412, 416))
+        return self._attempts.perform(ask, take, ok=(200, 206, 412, 416))
 
-    def _perform(self, ask: Ask, take: Callable[[Answer, str], T], *, ok: Collection[int]) -> T:
-        """Try until something comes, the tries are used up, or the time is over."""
-        began = self._clock()
-        try:
-            return self._tries(ask, take, ok, began + self.access.total)
-        finally:
-            self.tally.add(seconds=self._clock() - began)
+    def download(
+        self,
+        href: str,
+        target: Path,
+        *,
+        found_in: str | None = None,
+        what: str = "",
+        expected_bytes: int | None = None,
+        sha256: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        secret_headers: Mapping[str, str] | None = None,
+        secret_hosts: Collection[str] = (),
+        check: Callable[[Path], str] | None = None,
+        max_bytes: int | None = None,
+        progress: Callable[..., Any] | None = None,
+        signer: Signer | None = None,
+        onward: Callable[[str], object] | None = None,
+        advice: str = "pass another target",
+    ) -> int:
+        """Fetch a file; it stands at its place whole and checked, or not at all.
 
-    def _tries(self, ask: Ask, take: Callable[[Answer, str], T], ok: Collection[int], deadline: float) -> T:
-        access, host = self.access, host_of(ask.href)
-        tries = 1 if self._breaker.once_only(host) else access.retries + 1
-        attempt, free, fresh, resigned = 0, 2, False, False
-        while True:
-            attempt += 1
-            self._hold_back(host, deadline)
-            watch = Watch(
-                self._clock,
-                deadline=deadline,
-                connect=access.connect,
-                silence=access.timeout,
-                min_speed=access.min_speed,
+        It comes into a hidden file beside its place (``.NAME.*.part``). What came before a break stays there, with the
+        version that it is of and a checksum, and the next try goes on behind it, also in a later run, if the file has
+        not changed and the server can; else it begins anew. Two processes at once fetch it twice. As long as bytes
+        keep coming, `access.total` does not end it.
+
+        Parameters
+        ----------
+        href : str
+            The address.
+        target : Path
+            Its place.
+        found_in : str, optional
+            As for `request`.
+        what : str
+            As for `request`.
+        expected_bytes : int, optional
+            Its length.
+        sha256 : str, optional
+            Its checksum, hexadecimal.
+        headers : mapping, optional
+            As for `request`.
+        secret_headers : mapping, optional
+            Headers for `secret_hosts` only. They stay behind at the first change of host, port or scheme, also where
+            the way leads back.
+        secret_hosts : collection of str
+            Hosts that may be sent `secret_headers`, with port where it is not the usual one.
+        check : callable, optional
+            Given the path of what came; says what is wrong with it, nothing where all is right.
+        max_bytes : int, optional
+            Most bytes; ``policy.max_file_bytes`` unless said.
+        progress : callable, optional
+            Called like `tqdm.auto.tqdm`, counting bytes; bytes that are thrown away count backwards.
+        signer : Signer, optional
+            As for `request`.
+        onward : callable, optional
+            Told each address that the server sends on to, before that is asked; may raise.
+        advice : str
+            What to do where the file cannot be written, for the message.
+
+        Returns
+        -------
+        int
+            Its bytes.
+
+        Raises
+        ------
+        AccessError
+            It could not be had whole, or is not what was expected; `kind` says why.
+        RefusedError
+            The address, or one that it leads to, is not allowed, or may not be sent `secret_headers`.
+        DataError
+            It cannot be written.
+        """
+        sent = Hidden(headers or {})
+        secret = Hidden(secret_headers or {})
+        del headers, secret_headers
+        if secret and host_of(href) not in {host.lower() for host in secret_hosts}:
+            raise RefusedError(
+                f"{what + ': ' if what else ''}{shown(href)} is not at a host that may be sent the secret headers "
+                f"({', '.join(secret_hosts) or 'none is named'}); name it in secret_hosts",
+                kind="refused",
+                href=unsigned(href),
             )
-            result, fault = self._try(ask, take, ok, watch, fresh)
-            if fault is None:
-                self._breaker.answered(host)
-                return result  # type: ignore[return-value]
-            if fault.kind == "expired?":
-                if ask.signer is not None and not resigned:
-                    fresh = resigned = True
-                    attempt -= 1
-                    continue
-                fault.kind = "expired" if fault.expired else "status"
-            fresh = False
-            if not watch.fresh and not watch.answered and fault.kind == "connection" and free:
-                # The server had closed the idle connection; that says nothing of the request.
-                free, attempt = free - 1, attempt - 1
-                continue
-            if fault.passing and (fault.kind in _REFUSALS or fault.status in PASSING):
-                self._breaker.refused(host)
-            elif fault.status is not None:
-                self._breaker.answered(host)
-            if not fault.passing or attempt >= tries:
-                raise self._error(ask, fault, attempt, host)
-            wait = pause(attempt, access.backoff)
-            if fault.wait is not None:
-                if fault.wait > MAX_RETRY_AFTER:
-                    fault.args = (
-                        f"{fault}; the server asks to wait {fault.wait:.0f} s, more than the {MAX_RETRY_AFTER:.0f} s "
-                        "that are waited here: come back then",
-                    )
-                    raise self._error(ask, fault, attempt, host)
-                wait += fault.wait
-            if self._clock() + wait >= deadline:
-                asked = f" (the server asks to wait {fault.wait:.0f} s)" if fault.wait is not None else ""
-                fault.args = (f"{fault}; the time for the whole request, `total` = {access.total:g} s, is over{asked}",)
-                raise self._error(ask, fault, attempt, host)
-            self.tally.add(retries=1)
-            self._sleep(wait)
-
-    def _hold_back(self, host: str, deadline: float) -> None:
-        wait = self._breaker.wait(host)
-        if wait > 0:
-            # Never so long that the request itself has no time left.
-            self._sleep(max(0.0, min(wait, (deadline - self._clock()) / 4)))
-
-    def _try(
-        self, ask: Ask, take: Callable[[Answer, str], T], ok: Collection[int], watch: Watch, fresh: bool
-    ) -> tuple[T | None, TryError | None]:
-        try:
-            answer, here, secrets = self._exchange.once(ask, watch, fresh=fresh)
-            with answer:
-                if answer.status in ok:
-                    return take(answer, here), None
-                return None, _status(answer, secrets)
-        except TryError as fault:
-            return None, fault
-
-    def _error(self, ask: Ask, fault: TryError, attempts: int, host: str) -> AccessError:
-        tail = ""
-        if fault.passing:
-            given_up = self._breaker.given_up(host)
-            tail = (
-                f" (tried {attempts} time(s) with timeout={self.access.timeout:g} s; change `timeout` or `retries`, or "
-                "try later)"
-            )
-            if given_up >= Breaker.GIVEN_UP:
-                tail += f"; {host} failed {given_up} requests in a row, so each is now tried only once, for a while"
-        where = f"{ask.what} ({shown(ask.href)})" if ask.what else shown(ask.href)
-        return AccessError(
-            f"{where}: {fault}{tail}",
-            kind=fault.kind,
-            status=fault.status,
-            href=unsigned(ask.href),
-            attempts=attempts,
+        sent.update(secret)
+        download = Download(
+            href,
+            Path(target),
+            what=what,
+            expected_bytes=expected_bytes,
+            sha256=sha256,
+            check=check,
+            max_bytes=self.access.policy.max_file_bytes if max_bytes is None else max_bytes,
+            progress=progress,
+            advice=advice,
         )
-
-
-def _status(answer: Answer, secrets: Collection[str]) -> TryError:
-    """Return what a status means that is no answer, with the server's own words."""
-    body = answer.start(_SAID)
-    status = answer.status
-    expired = looks_expired(body)
-    text = f"HTTP {status} {answer.reason}".rstrip() + said(body, secrets)
-    fault = TryError("status", text, passing=status in PASSING, status=status)
-    if status in PASSING:
-        fault.wait = retry_after(answer.headers, time.time())
-    if status in (401, 403) or (status == 400 and expired):
-        fault.kind, fault.expired = "expired?", expired
-    return fault
+        ask = Ask("GET", href, what, found_in, None, sent, signer, download.headers, onward)
+        return download.run(
+            lambda: self._attempts.perform(ask, download.take, ok=(200, 206, 416), advanced=download.kept)
+        )
 
 
 _kept: list[tuple[int, Access, Transport]] = []
