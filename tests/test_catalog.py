@@ -48,11 +48,14 @@ def test_all_bundled_items_are_found_with_hrefs_that_exist() -> None:
         for asset in item.assets.values():
             assert Path(asset.href).is_absolute()
             assert Path(asset.href).is_file()
+    search = items.extra_fields.pop("econsat:search")
     assert items.extra_fields == {"econsat:catalog": "bundled", "econsat:matched": 65, "econsat:returned": 65}
+    assert {search[key] for key in ("collections", "bounds", "period", "filter")} == {None}
+    assert (search["catalog"], search["matched"], search["returned"]) == ("bundled", 65, 65)
 
 
-def test_what_comes_later_is_named_and_refused() -> None:
-    with pytest.raises(CatalogError, match="cannot be opened yet"):
+def test_a_snapshot_that_is_not_there_is_an_error() -> None:
+    with pytest.raises(CatalogError, match=r"no catalog 'items.parquet'.*nor a file"):
         econsat.open_catalog("items.parquet")
 
 
@@ -440,7 +443,7 @@ def test_lasting_troubles_are_errors_that_name_the_address_and_the_argument(tree
         server.fail("/lights/a.json", Fault(status=503, times=None))
         catalog = econsat.open_catalog(server.url("catalog.json"), retries=2, backoff=0.0)
         with pytest.raises(
-            CatalogError, match=r"lights/a.json .linked from .*collection.json. answered HTTP 503.*tried 3.*`retries`"
+            CatalogError, match=r"lights/a.json .linked from .*collection.json.: HTTP 503.*tried 3.*`retries`"
         ):
             catalog.search("lights")
         assert server.count["/lights/a.json"] == 3
@@ -449,29 +452,29 @@ def test_lasting_troubles_are_errors_that_name_the_address_and_the_argument(tree
 def test_silence_is_an_error_after_the_timeout(tree: Path) -> None:
     with FaultServer(tree.parent) as server:
         server.fail("/catalog.json", Fault(delay=5.0, times=None))
-        with pytest.raises(CatalogError, match=r"catalog.json .*(time|could not be read).*timeout=0.2 s"):
+        with pytest.raises(CatalogError, match=r"catalog.json: nothing came for 0.2 s.*timeout=0.2 s"):
             econsat.open_catalog(server.url("catalog.json"), timeout=0.2, retries=1, backoff=0.0)
 
 
 def test_an_address_where_nobody_listens_is_an_error() -> None:
     with FaultServer(Path()) as server:
         address = server.url("catalog.json")
-    with pytest.raises(CatalogError, match=r"127.0.0.1.*could not be read.*`retries`"):
+    with pytest.raises(CatalogError, match=r"127.0.0.1.*Connection refused.*`retries`"):
         econsat.open_catalog(address, retries=0, timeout=2)
 
 
 @pytest.mark.parametrize(
     ("fault", "says"),
     [
-        (Fault(status=404), "answered HTTP 404"),
-        (Fault(status=403), "answered HTTP 403"),
+        (Fault(status=404), "HTTP 404 Not Found"),
+        (Fault(status=403), "HTTP 403 Forbidden"),
         (Fault(body=b"<!doctype html><html>Sign in</html>"), "HTML or XML page.*login"),
         (Fault(body=b'{"type": "Feature", ', content_type="application/json"), "not valid JSON"),
         (Fault(body=b"[1, 2]", content_type="application/json"), "JSON list"),
         (Fault(body=b'{"type": "Catalog"}', content_type="application/json"), "not a STAC item"),
         (Fault(body=b'{"type": "Feature", "assets": {}}', content_type="application/json"), "not valid STAC"),
         (Fault(body=b"[" * 100_000, content_type="application/json"), "nests too deeply|not valid JSON"),
-        (Fault(cut=40, times=None), "could not be read|not valid JSON"),
+        (Fault(cut=40, times=None), "40 of .* bytes came"),
     ],
     ids=lambda v: v if isinstance(v, str) else "",
 )
@@ -498,7 +501,7 @@ def test_keys_in_an_address_are_sent_but_not_shown(tree: Path) -> None:
         server.fail("/catalog.json", Fault(status=403))
         with pytest.raises(CatalogError, match="403") as refused:
             econsat.open_catalog(address, retries=0)
-    with pytest.raises(CatalogError, match="could not be read") as gone:
+    with pytest.raises(CatalogError, match="Connection refused") as gone:
         econsat.open_catalog(address, retries=0)
     for text in (repr(catalog), catalog._repr_html_(), str(refused.value), str(gone.value)):
         assert "secret" not in text
@@ -509,7 +512,7 @@ def test_keys_in_an_address_are_sent_but_not_shown(tree: Path) -> None:
     [
         ("", "not valid JSON"),
         ("<html></html>", "HTML"),
-        ('{"type": "FeatureCollection", "features": []}', "list of items"),
+        ('{"type": "FeatureCollection", "features": 1}', "list of items"),
         ('{"type": "Feature"}', "not a STAC catalog"),
         ("{}", "not a STAC catalog"),
     ],
@@ -739,7 +742,7 @@ def test_what_is_neither_name_nor_address_nor_path_is_an_error(source: Any) -> N
         econsat.open_catalog(source)
 
 
-@pytest.mark.parametrize("options", [{"timeout": "x"}, {"timeout": None}, {"backoff": "x"}])
+@pytest.mark.parametrize("options", [{"timeout": "x"}, {"timeout": np.nan}, {"timeout": np.inf}, {"backoff": "x"}])
 def test_seconds_that_are_no_number_are_errors(options: dict[str, Any]) -> None:
-    with pytest.raises(CatalogError, match="a number of seconds"):
+    with pytest.raises(CatalogError, match=f"{next(iter(options))} = .*: a number"):
         econsat.open_catalog(**options)

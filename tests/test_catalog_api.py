@@ -183,7 +183,8 @@ def test_the_modifier_sees_every_item(api: str) -> None:
 
 def test_headers_are_sent_with_every_request(proxy: FaultServer) -> None:
     econsat.open_catalog(proxy.url(), headers={"X-Key": "abc"}).search("odd")
-    assert {headers.get("X-Key") for _, _, headers in proxy.requests} == {"abc"}
+    sent = [{name.lower(): value for name, value in headers.items()} for _, _, headers in proxy.requests]
+    assert {headers.get("x-key") for headers in sent} == {"abc"}
 
 
 # a server in trouble --------------------------------------------------------------------------------------------------

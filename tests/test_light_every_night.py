@@ -19,6 +19,7 @@ import xarray as xr
 from hypothesis import given, settings, strategies as st
 
 import econsat
+from econsat.access import Access
 from econsat.errors import (
     CatalogError,
     EmptySearchError,
@@ -445,7 +446,7 @@ def test_passing_faults_are_tried_again(bucket: BucketServer) -> None:
     ("fault", "says"),
     [
         (Fault(body=b"<html><body>Please log in</body></html>"), "HTML or XML page"),
-        (Fault(cut=20), "could not be read"),
+        (Fault(cut=20), "20 of .* bytes came"),
         (Fault(body=b'{"type": "Feature", "id": "a"', content_type="application/json"), "not valid JSON"),
         (Fault(body=b'{"type": "Catalog", "id": "a"}', content_type="application/json"), "not a STAC item"),
         (Fault(body=b'{"type": "Feature", "id": "a", "assets": {}}', content_type="application/json"), "`properties`"),
@@ -631,7 +632,7 @@ def test_a_list_that_repeats_itself_or_never_ends_is_an_error(bucket: BucketServ
 
 def test_a_list_that_is_too_long_is_not_read(bucket: BucketServer) -> None:
     bucket.fail("/", Fault(body=b"<a>" + b" " * (9 << 20), times=None))
-    with pytest.raises(CatalogError, match="longer than 8 MiB"):
+    with pytest.raises(CatalogError, match="more than the 8,388,608"):
         opened(bucket).search("viirs-monthly", period="2020-12")
 
 
@@ -653,7 +654,7 @@ def test_all_keys_of_a_listing_come_back(keys: list[str]) -> None:
 
 
 def test_keys_are_escaped_in_addresses() -> None:
-    bucket = Bucket("https://example.org/b/", reader=JsonReader(timeout=1, retries=0, backoff=0))
+    bucket = Bucket("https://example.org/b/", reader=JsonReader(Access(timeout=1, retries=0, backoff=0)))
     assert bucket.href("a b/c#d.tif") == "https://example.org/b/a%20b/c%23d.tif"
 
 

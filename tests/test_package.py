@@ -21,7 +21,7 @@ SOURCE = ROOT / "src" / "econsat"
 
 # What stands further right may use what stands further left, never the other way round.
 WINGS = ["ground", "stac", "proxies", "models", "maps", "reports", "cli"]
-GROUND = {"access", "regions", "zonal", "indicators", "datasets", "testing", "errors"}
+GROUND = {"access", "regions", "zonal", "indicators", "items", "datasets", "testing", "errors"}
 CORE = {"zonal", "proxies", "models"}
 
 

@@ -1,29 +1,37 @@
-"""STAC APIs, through pystac-client with an explicit retry and a timeout."""
+"""STAC APIs: pystac-client's searches, asked page by page through the one door for bytes."""
 
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import urljoin
 
 import pystac
 import pystac_client
 import shapely
 from pystac_client.exceptions import APIError
-from pystac_client.stac_api_io import StacApiIO
 from shapely.geometry.base import BaseGeometry
 
-from econsat.errors import CatalogError
+from econsat.access.settings import Access
+from econsat.errors import AccessError, CacheWarning, CatalogError
+from econsat.items import clean
 from econsat.stac import _period
-from econsat.stac._http import TRANSIENT, brief, retry_policy, shown
+from econsat.stac._checkpoint import Checkpoint
+from econsat.stac._http import brief, resolve, shown, split_address
+from econsat.stac._pages import Ask, GoneError, Io, Page, Pages, is_gone, key_of, matched_of
 
 __all__ = ["Answer", "Api", "is_api", "search_areas"]
 
 _PAGE = 100
+# Some servers filter after paging, and send empty pages on the way; others name a next page for ever.
+_MAX_EMPTY = 20
 # What pystac-client lets through when a server does not answer, or answers something that is not STAC.
 _BROKEN = (
     APIError,
+    AccessError,
     AttributeError,
     IndexError,
     KeyError,
@@ -90,17 +98,6 @@ def search_areas(region: BaseGeometry) -> list[dict[str, Any]]:
     return areas
 
 
-class _Io(StacApiIO):
-    """pystac-client's reader, which keeps the last JSON that came."""
-
-    last: Any = None
-
-    def read_json(self, *args: Any, **options: Any) -> dict[str, Any]:
-        self.last = super().read_json(*args, **options)
-        found: dict[str, Any] = self.last
-        return found
-
-
 class Api:
     """A STAC API with item search.
 
@@ -108,29 +105,21 @@ class Api:
     ----------
     url : str
         Its landing page.
-    timeout, retries, backoff, headers
-        As in `open_catalog`.
+    access : Access
+        Rules and patience; `access.headers` go to the host of `url`.
     """
 
-    def __init__(
-        self, url: str, *, timeout: float, retries: int, backoff: float, headers: Mapping[str, str] | None
-    ) -> None:
-        self._url = url
-        self._advice = f"tried {retries + 1} time(s) with timeout={timeout:g} s; change `timeout` or `retries`"
-        self._io = io = _Io(headers=dict(headers or {}), timeout=timeout, max_retries=retry_policy(retries, backoff))
+    def __init__(self, url: str, *, access: Access) -> None:
+        self._url, self._access = url, access
+        self._io = Io(access, url)
         try:
-            # `open` overwrites the timeout and the headers of the `stac_io` that it is given: both are said twice.
-            self._client = pystac_client.Client.open(url, stac_io=io, headers=dict(headers or {}), timeout=timeout)
+            self._client = pystac_client.Client.open(url, stac_io=self._io)
         except _BROKEN as error:
             raise self._failed("the landing page", error) from error
 
     def _failed(self, what: str, error: Exception) -> CatalogError:
-        status = getattr(error, "status_code", None)
-        code = f"HTTP {status}: " if status else ""
-        # Only these were tried again: a refusal or a page that is not STAC is final at once.
-        again = isinstance(error, APIError) and (status is None or status in TRANSIENT)
-        advice = f" ({self._advice})" if again else ""
-        return CatalogError(f"{shown(self._url)}: {what} failed: {code}{brief(error)}{advice}")
+        where, said = split_address(error) if isinstance(error, AccessError) else (shown(self._url), brief(error))
+        return CatalogError(f"{where}: {what} failed: {said}")
 
     def _page(self, page: Any) -> list[dict[str, Any]]:
         """Return the items of a page, or raise: an answer that is no list of items must not pass for an empty one."""
@@ -174,8 +163,12 @@ class Api:
         max_items: int | None,
         page_size: int | None,
         progress: Callable[..., Any] | None,
+        checkpoint: Checkpoint | None = None,
     ) -> Answer:
-        """Return what a search finds, one item more than `max_items` where there is more."""
+        """Return what a search finds, one item more than `max_items` where there is more.
+
+        With a checkpoint, pages are written to it as they come, and those that are in it are not asked for again.
+        """
         if condition is not None and not self.filters:
             raise CatalogError(
                 f"the STAC API {shown(self._url)} does not say that it evaluates filters (item-search#filter): "
@@ -190,15 +183,38 @@ class Api:
             "limit": page_size or _PAGE,
         }
         areas: list[dict[str, Any]] = [{}] if region is None else search_areas(region)
+        try:
+            return self._collect(asked, areas, max_items, progress, checkpoint)
+        except GoneError as error:
+            assert checkpoint is not None
+            warnings.warn(
+                f"the search cannot go on where {shown(str(checkpoint.path))} stopped ({error}): it starts again",
+                CacheWarning,
+                stacklevel=4,
+            )
+            checkpoint.clear()
+            return self._collect(asked, areas, max_items, progress, checkpoint)
+
+    def _collect(
+        self,
+        asked: Mapping[str, Any],
+        areas: list[dict[str, Any]],
+        max_items: int | None,
+        progress: Callable[..., Any] | None,
+        checkpoint: Checkpoint | None,
+    ) -> Answer:
         bodies: dict[tuple[Any, Any], dict[str, Any]] = {}
         matched: int | None = 0
         short = False
-        for area in areas:
+        for number, area in enumerate(areas):
             count = 0
             claimed: int | None = None
-            for fresh, claimed in self._pages({**asked, **area}, progress=progress):
-                count += len(fresh)
-                bodies.update({_key(body): body for body in fresh if _key(body) not in bodies})
+            for page in self._pages({**asked, **area}, area=number, progress=progress, checkpoint=checkpoint):
+                claimed = page.claimed
+                count += len(page.fresh)
+                short = short or page.stopped
+                for body in page.fresh:
+                    bodies.setdefault(key_of(body), body)
                 if max_items is not None and len(bodies) > max_items:
                     # The same item may be counted by two areas, so only one search can say how many there
                     # are.
@@ -210,50 +226,84 @@ class Api:
         return Answer(list(bodies.values()), matched, short=short)
 
     def _pages(
-        self, asked: Mapping[str, Any], *, progress: Callable[..., Any] | None
-    ) -> Iterator[tuple[list[dict[str, Any]], int | None]]:
-        """Yield the new items of each page with the number that the server says it matched."""
+        self,
+        asked: Mapping[str, Any],
+        *,
+        area: int,
+        progress: Callable[..., Any] | None,
+        checkpoint: Checkpoint | None,
+    ) -> Iterator[Page]:
+        """Yield the new items of each page, those of a checkpoint first."""
+        ask: Ask | None = self._first(asked)
+        pages = Pages(self._url, self._access.policy.max_pages, progress)
+        resumed = False
         try:
-            pages = self._client.search(method=self._method, **asked).pages_as_dicts()
+            for line in checkpoint.lines if checkpoint is not None else ():
+                if line.get("area") == area:
+                    ask, resumed = Ask(**line["next"]) if line["next"] else None, True
+                    yield pages.add(line["items"], line["matched"])
+                    if line["lost"]:
+                        # Where the next page is was not written, because the address of it holds a signature.
+                        raise GoneError("the link to the next page could not be kept")
+            empty = 0
+            while ask is not None:
+                pages.check()
+                try:
+                    page, where = self._io.ask(ask)
+                except (AccessError, CatalogError) as error:
+                    if resumed and is_gone(error):
+                        raise GoneError(brief(error)) from error
+                    raise self._failed(f"the search (after {pages.count} items)", error) from error
+                try:
+                    features = self._page(page)
+                    found = pages.add(features, matched_of(page))
+                except CatalogError as error:
+                    if resumed:
+                        raise GoneError(brief(error)) from error
+                    raise
+                following = self._next(page, ask, where)
+                empty = 0 if features else empty + 1
+                if following is not None and not features and (following.same(ask) or empty >= _MAX_EMPTY):
+                    # Some servers name a next page for ever.
+                    following = None
+                    found = replace(found, stopped=found.claimed is None or pages.count < found.claimed)
+                if checkpoint is not None:
+                    found = replace(found, fresh=[clean(body) for body in found.fresh])
+                    lost = following is not None and not checkpoint.secrets.allows(
+                        {**following.kept(), "headers": following.headers}
+                    )
+                    kept = following.kept() if following is not None and not lost else None
+                    line = {"area": area, "items": found.fresh, "matched": found.claimed, "next": kept, "lost": lost}
+                    checkpoint.add(line)
+                yield found
+                ask, resumed = following, False
+        finally:
+            pages.close()
+
+    def _first(self, asked: Mapping[str, Any]) -> Ask:
+        try:
+            search = self._client.search(method=self._method, **asked)
+            href = urljoin(self._url, str(search.url))
+            return Ask(href, str(search.method), search.get_parameters(), self._url)
         except _BROKEN as error:
             raise self._failed("the search", error) from error
-        seen: set[tuple[Any, Any]] = set()
-        bar = None
-        try:
-            while True:
-                try:
-                    page = next(pages)
-                except StopIteration:
-                    # pystac-client takes whatever has no features, a server's error too, for the end.
-                    self._page(self._io.last)
-                    return
-                except _BROKEN as error:
-                    raise self._failed(f"the search (after {len(seen)} items)", error) from error
-                features = self._page(page)
-                fresh = [f for f in features if _key(f) not in seen]
-                if features and not fresh:
-                    raise CatalogError(
-                        f"{shown(self._url)}: the server sends the same page again and again (after {len(seen)} "
-                        "items): its "
-                        "paging is broken; ask for less at a time (a shorter `period`, a smaller `region`)"
-                    )
-                seen.update(_key(f) for f in fresh)
-                if progress is not None:
-                    bar = bar if bar is not None else progress(desc="items", total=_matched(page))
-                    bar.update(len(fresh))
-                yield fresh, _matched(page)
-        finally:
-            if bar is not None:
-                bar.close()
 
-
-def _key(body: Mapping[str, Any]) -> tuple[Any, Any]:
-    return body.get("collection"), body.get("id")
-
-
-def _matched(page: Mapping[str, Any]) -> int | None:
-    value = page.get("numberMatched")
-    if value is None:
-        context = page.get("context")
-        value = context.get("matched") if isinstance(context, Mapping) else None
-    return value if isinstance(value, int) else None
+    def _next(self, page: Mapping[str, Any], ask: Ask, where: str) -> Ask | None:
+        """Return the request for the page after this one, None where there is none."""
+        links = page.get("links")
+        links = links if isinstance(links, list) else []
+        link = next((each for each in links if isinstance(each, Mapping) and each.get("rel") == "next"), None)
+        if link is None:
+            return None
+        if not isinstance(link.get("href"), str):
+            raise CatalogError(f"{shown(where)}: the link to the next page has no address (after a page of the search)")
+        href = resolve(link["href"], where)
+        method = str(link.get("method", "GET")).upper()
+        headers = link.get("headers")
+        headers = {str(k): str(v) for k, v in headers.items()} if isinstance(headers, Mapping) else {}
+        body: Mapping[str, Any] = {}
+        if method == "POST":
+            body = link["body"] if isinstance(link.get("body"), Mapping) else {}
+            if link.get("merge"):
+                body = {**ask.body, **body}
+        return Ask(href, method, body, where, headers)

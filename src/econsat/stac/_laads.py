@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import calendar
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -30,6 +30,7 @@ from econsat.stac._http import JsonReader, brief, parse_json, shown
 from econsat.stac._period import Interval, overlaps, to_text
 from econsat.stac._source import Found, Query, check_options
 from econsat.stac._static import to_item
+from econsat.stac._store import Store
 from econsat.stac.blackmarble._name import SENSORS, Granule, parse_name
 from econsat.stac.blackmarble._tile import tile_bounds
 
@@ -78,14 +79,14 @@ class Laads:
     ----------
     options : mapping
         ``url``, of a mirror of CMR's search.
-    reader : callable
-        Makes the JsonReader, given the number of connections.
+    reader : JsonReader
+        What reads from it.
     """
 
-    def __init__(self, options: Mapping[str, Any], *, reader: Callable[[int], JsonReader]) -> None:
+    def __init__(self, options: Mapping[str, Any], *, reader: JsonReader) -> None:
         check_options(options, _OPTIONS, name="cmr-laads")
         self.url = str(options.get("url", URL)).rstrip("/")
-        self._reader = reader(1)
+        self._reader = reader
 
     def collections(self) -> list[dict[str, Any]]:
         """Return the products, newest version last."""
@@ -217,9 +218,9 @@ class Laads:
         bar = None
         try:
             while True:
-                answer = self._reader.fetch(address, headers=after, max_bytes=_MAX_ANSWER)
-                page = [_entry(raw, name, where) for raw in _entries(answer.content, where)]
-                hits = answer.headers.get("cmr-hits", "")
+                entries, said = self._answer(address, after, where, query.store)
+                page = [_entry(raw, name, where) for raw in entries]
+                hits = said.get("cmr-hits", "")
                 total = int(hits) if hits.isascii() and hits.isdigit() and len(hits) < 20 else None
                 if page and all(entry.id in seen for entry in page):
                     raise CatalogError(f"{where}: the server sends the same page again and again: its paging is broken")
@@ -228,13 +229,27 @@ class Laads:
                     bar = bar if bar is not None else query.progress(desc=name, total=total)
                     bar.update(len(page))
                 yield page, total
-                token = answer.headers.get("cmr-search-after")
+                token = said.get("cmr-search-after")
                 if not token or not page or (total is not None and len(seen) >= total):
                     return
                 after = {"CMR-Search-After": token}
         finally:
             if bar is not None:
                 bar.close()
+
+    def _answer(
+        self, address: str, after: Mapping[str, str], where: str, store: Store | None
+    ) -> tuple[list[Any], dict[str, str]]:
+        """Return the granules of a page and what its headers say, from the store where they are there."""
+        key = f"{address} {after.get('CMR-Search-After', '')}"
+        known = None if store is None else store.get(key)
+        if known is None:
+            answer = self._reader.fetch(address, headers=after, max_bytes=_MAX_ANSWER)
+            said = {k: answer.headers[k] for k in ("cmr-hits", "cmr-search-after") if k in answer.headers}
+            known = {"entries": _entries(answer.content, where), "said": said}
+            if store is not None:
+                store.put(key, known)
+        return known["entries"], known["said"]
 
 
 def _over(name: str, period: Interval | None) -> bool:

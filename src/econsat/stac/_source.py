@@ -12,6 +12,7 @@ from shapely.geometry.base import BaseGeometry
 
 from econsat.errors import CatalogError
 from econsat.stac._period import Interval
+from econsat.stac._store import Store
 
 __all__ = ["Found", "Query", "Source", "check_options"]
 
@@ -34,6 +35,8 @@ class Query:
     """Items a request."""
     progress: Callable[..., Any] | None = None
     """Called like tqdm."""
+    store: Store | None = None
+    """What was read before, and where to put what is read."""
 
 
 @dataclass(frozen=True)

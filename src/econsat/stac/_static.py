@@ -14,6 +14,7 @@ from shapely.geometry.base import BaseGeometry
 from econsat.errors import CatalogError
 from econsat.stac import _filter, _period
 from econsat.stac._http import JsonReader, resolve
+from econsat.stac._store import Store, read_stored
 
 __all__ = ["Node", "StaticTree", "item_geometry", "select", "to_item"]
 
@@ -108,9 +109,16 @@ class StaticTree:
         return sorted((n for n in self.walk() if n.is_collection), key=lambda n: str(n.body.get("id")))
 
     def items(
-        self, collections: list[str] | None, *, progress: Callable[..., Any] | None = None
+        self,
+        collections: list[str] | None,
+        *,
+        progress: Callable[..., Any] | None = None,
+        store: Store | None = None,
     ) -> Iterator[dict[str, Any]]:
-        """Yield the items of some collections, or all there are, as dicts with absolute asset hrefs."""
+        """Yield the items of some collections, or all there are, as dicts with absolute asset hrefs.
+
+        Those that a store holds are not read again; those that are read are put into it.
+        """
         starts = (
             [self._root]
             if collections is None
@@ -126,13 +134,13 @@ class StaticTree:
         if progress is not None:
             todo = progress(todo, desc="items", total=len(hrefs))
         for href, (parent, owner) in todo:
-            item = self._item(href, parent, owner)
+            item = self._item(href, parent, owner, store)
             if collections is None or item.get("collection") in collections:
                 yield item
 
-    def _item(self, href: str, parent: str, owner: str | None) -> dict[str, Any]:
+    def _item(self, href: str, parent: str, owner: str | None, store: Store | None) -> dict[str, Any]:
         if href not in self._items:
-            body = self._reader.read(href, found_in=parent)
+            body = read_stored(self._reader, href, found_in=parent, store=store)
             if body.get("type") != "Feature" or "assets" not in body:
                 raise CatalogError(
                     f"{href} (linked from {parent}) is not a STAC item: its `type` is {body.get('type')!r}"

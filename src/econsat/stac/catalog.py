@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import difflib
+import hashlib
 import html
 import os
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -17,16 +21,30 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from econsat._resources import data_dir
-from econsat.errors import CatalogError, EmptySearchError
+from econsat.access.redact import unsigned
+from econsat.access.settings import Access
+from econsat.errors import (
+    AccessError,
+    CatalogError,
+    EmptySearchError,
+    ParameterError,
+    RefusedError,
+    SearchInterruptedError,
+)
+from econsat.items import as_dict
 from econsat.stac import _filter, _period
 from econsat.stac._api import Api, is_api
+from econsat.stac._checkpoint import Checkpoint, Secrets
 from econsat.stac._extent import bbox_of, span_of
 from econsat.stac._http import JsonReader, is_url, shown
 from econsat.stac._laads import URL as _LAADS_URL, Laads
 from econsat.stac._light_every_night import URL as _LEN_URL, LightEveryNight
+from econsat.stac._provenance import package_version
 from econsat.stac._results import absolute, order, served, warn_truncated, warn_undated
+from econsat.stac._snapshot import Snapshot, is_snapshot
 from econsat.stac._source import Found, Query, Source, check_options
 from econsat.stac._static import StaticTree, select, to_item
+from econsat.stac._store import Store
 
 __all__ = ["NAMES", "Catalog", "open_catalog"]
 
@@ -42,15 +60,18 @@ NAMES: Mapping[str, str] = {
 _SOURCES: Mapping[str, Callable[..., Source]] = {"light-every-night": LightEveryNight, "cmr-laads": Laads}
 # OGC API - Features, 7.15.2: the largest limit that its example allows, and pystac-client with it.
 _MAX_PAGE = 10_000
+# Items a line of a checkpoint.
+_BATCH = 500
 
 
 def open_catalog(
     name_or_url_or_path: str | os.PathLike[str] = "bundled",
     *,
-    timeout: float = 30.0,
-    retries: int = 5,
-    backoff: float = 0.5,
+    timeout: float | None = None,
+    retries: int | None = None,
+    backoff: float | None = None,
     headers: Mapping[str, str] | None = None,
+    access: Access | None = None,
     modifier: Callable[[pystac.Item], object] | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Catalog:
@@ -61,18 +82,22 @@ def open_catalog(
     name_or_url_or_path : str or path
         A name (``"bundled"``, ``"planetary-computer"``, ``"earth-search"``, ``"light-every-night"``,
         ``"cmr-laads"``), the address of any STAC API or static `catalog.json`, or the path, also as ``file://``, of a
-        static `catalog.json` (or its folder). What is behind an address is found by asking it: an API says so in its
-        `conformsTo`.
-    timeout : float
-        Seconds to wait for a connection, and for each pause in an answer.
-    retries : int
+        static `catalog.json` (or its folder), or of items kept in a file: what `econsat.items.save` wrote, any
+        stac-geoparquet file, any GeoJSON collection of items. What is behind an address is found by asking it: an API
+        says so in its `conformsTo`.
+    timeout : float, optional
+        Seconds to wait for a connection, and for each pause in an answer (30).
+    retries : int, optional
         How often a request is tried again after HTTP 429, 500, 502, 503, 504 or a broken connection, searches
-        (POST) included. 0 turns it off.
-    backoff : float
-        Seconds of the first pause between tries; doubled each time. A Retry-After of the server is honoured
+        (POST) included (5). 0 turns it off.
+    backoff : float, optional
+        Seconds of the first pause between tries; doubled each time (0.5). A Retry-After of the server is honoured
         up to 60 s.
     headers : mapping, optional
-        HTTP headers of every request, for instance a key.
+        HTTP headers, for instance a key. They are sent to the host that is named here, and to no other that its
+        documents lead to.
+    access : Access, optional
+        Rules and patience of every request; `timeout`, `retries`, `backoff` and `headers` change single ones.
     modifier : callable, optional
         Called with each item found, to change it in place.
     options : mapping, optional
@@ -108,42 +133,45 @@ def open_catalog(
     if not isinstance(name_or_url_or_path, (str, os.PathLike)):
         raise CatalogError(f"a catalog is a name, an address or a path, not {name_or_url_or_path!r}")
     source = str(os.fspath(name_or_url_or_path))
-    _check_numbers(timeout=timeout, retries=retries, backoff=backoff)
+    access = _access(access, timeout=timeout, retries=retries, backoff=backoff, headers=headers)
     name, href = _locate(source)
     if name in _SOURCES:
         chosen = dict(options or {})
-        own = _SOURCES[name](
-            chosen,
-            reader=lambda connections: JsonReader(
-                timeout=timeout, retries=retries, backoff=backoff, headers=headers, connections=connections
-            ),
-        )
-        return Catalog(name, str(chosen.get("url", href)), own, modifier=modifier)
+        url = str(chosen.get("url", href))
+        own = _SOURCES[name](chosen, reader=JsonReader(access, home=url))
+        return Catalog(name, url, own, access=access, modifier=modifier)
     check_options(options or {}, (), name=source)
-    reader = JsonReader(timeout=timeout, retries=retries, backoff=backoff, headers=headers)
+    if not is_url(href) and is_snapshot(href):
+        return Catalog(_stem(href), href, Snapshot(href), access=access, modifier=modifier)
+    reader = JsonReader(access, home=href)
     root = reader.read(href)
-    backend: Api | StaticTree
+    backend: Api | StaticTree | Snapshot
     if is_url(href) and is_api(root):
-        backend = Api(href, timeout=timeout, retries=retries, backoff=backoff, headers=headers)
+        backend = Api(href, access=access)
     elif root.get("type") == "FeatureCollection":
-        raise CatalogError(f"{href} is a list of items, not a catalog: read it with pystac.ItemCollection.from_file()")
+        if is_url(href):
+            raise CatalogError(
+                f"{shown(href)} is a list of items, not a catalog: download it, and open the file (a .json or .geojson)"
+            )
+        return Catalog(_stem(href), href, Snapshot(href), access=access, modifier=modifier)
     else:
         backend = StaticTree(href, root, reader=reader)
-    return Catalog(name or str(root.get("id", href)), href, backend, modifier=modifier)
+    return Catalog(name or str(root.get("id", href)), href, backend, access=access, modifier=modifier)
 
 
-def _check_numbers(*, timeout: float, retries: int, backoff: float) -> None:
-    for key, value in (("timeout", timeout), ("backoff", backoff)):
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise CatalogError(f"{key} = {value!r}: a number of seconds is needed")
-    if not timeout > 0:
-        raise CatalogError(
-            f"timeout = {timeout!r}: a number of seconds above 0 is needed (waiting forever is not offered)"
-        )
-    if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
-        raise CatalogError(f"retries = {retries!r}: a whole number, 0 or more, is needed")
-    if not backoff >= 0:
-        raise CatalogError(f"backoff = {backoff!r}: seconds, 0 or more, are needed")
+def _stem(path: str) -> str:
+    return Path(path).name.partition(".")[0] or path
+
+
+def _access(access: Access | None, **shortcuts: Any) -> Access:
+    """Return the rules, with what was said besides."""
+    if access is not None and not isinstance(access, Access):
+        raise CatalogError(f"access = {access!r:.100}: an econsat.access.Access is needed")
+    said = {key: value for key, value in shortcuts.items() if value is not None}
+    try:
+        return replace(access or Access(), **said)
+    except ParameterError as error:
+        raise CatalogError(str(error)) from error
 
 
 def _locate(source: str) -> tuple[str, str]:
@@ -158,8 +186,6 @@ def _locate(source: str) -> tuple[str, str]:
         except ValueError as error:
             raise CatalogError(f"{source!r} is no address: {error}") from error
         return "", source
-    if source.endswith((".parquet", ".geoparquet")):
-        raise CatalogError(f"{source}: stac-geoparquet files cannot be opened yet")
     path = Path(unquote(urlsplit(source).path) if source.lower().startswith("file://") else source)
     if path.is_dir():
         inside = [path / name for name in ("catalog.json", "collection.json")]
@@ -172,6 +198,30 @@ def _locate(source: str) -> tuple[str, str]:
         f"no catalog {source!r}: it is neither a known name ({', '.join(NAMES)}), nor an http(s) address, "
         f"nor a file or a folder with a catalog.json here.{hint}"
     )
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is searched for."""
+
+    collections: list[str] | None
+    region: BaseGeometry | None
+    period: _period.Interval | None
+    condition: Mapping[str, Any] | None
+    max_items: int | None
+    page_size: int | None
+    progress: Callable[..., Any] | None
+
+
+@dataclass(frozen=True)
+class _Came:
+    """What a search found."""
+
+    items: list[pystac.Item]
+    matched: int | None
+    stopped: str = ""
+    hint: str = ""
+    about: dict[str, Any] = field(default_factory=dict)
 
 
 class Catalog:
@@ -189,13 +239,15 @@ class Catalog:
         self,
         name: str,
         url: str,
-        backend: Api | StaticTree | Source,
+        backend: Api | StaticTree | Snapshot | Source,
         *,
+        access: Access | None = None,
         modifier: Callable[[pystac.Item], object] | None = None,
     ) -> None:
         self.name = name
         self.url = url
         self._backend = backend
+        self._access = access or Access()
         self._modifier = modifier
         self._known: list[dict[str, Any]] | None = None
 
@@ -268,6 +320,7 @@ class Catalog:
         progress: Callable[..., Any] | None = None,
         allow_empty: bool = False,
         page_size: int | None = None,
+        resume: str | os.PathLike[str] | None = None,
     ) -> pystac.ItemCollection:
         """Return the items of some collections that meet a region, a period and a filter.
 
@@ -294,17 +347,25 @@ class Catalog:
             Return an empty collection instead of raising when nothing is found.
         page_size : int, optional
             Items a request of a STAC API.
+        resume : path, optional
+            A file in which what is found is kept page by page (of a static catalog: item by item). A search that broke
+            off goes on where it stopped when it is called again with the same file; one that was finished returns what
+            the file holds, without a network, until the file is removed. The items' hrefs carry no signatures then.
 
         Returns
         -------
         pystac.ItemCollection
             Sorted by time, collection and id, asset hrefs absolute. `extra_fields` holds ``econsat:catalog``,
-            ``econsat:matched`` (None where a server does not count) and ``econsat:returned``.
+            ``econsat:matched`` (None where a server does not count), ``econsat:returned``, and ``econsat:search``: what
+            was searched for, where and when, and how often it was gone on with. `econsat.items.save` keeps them.
 
         Raises
         ------
         CatalogError
-            A collection is unknown, the filter cannot be evaluated, or the catalog cannot be read.
+            A collection is unknown, the filter cannot be evaluated, or the catalog cannot be read; or `resume` is the
+            file of another search.
+        SearchInterruptedError
+            With `resume`: the search broke off; what had come is kept.
         EmptySearchError
             Nothing was found; the message says what the collections offer.
         RegionError
@@ -316,6 +377,8 @@ class Catalog:
             `max_items`, or the server, left items out.
         UndatedWarning
             With `period`: items without a date of their own were matched by the span of their sensor.
+        CacheWarning
+            With `resume`: the server does not know any more where the search stopped, and it was started again.
 
         Examples
         --------
@@ -323,45 +386,33 @@ class Catalog:
         >>> [item.id for item in items]
         ['foz-l8']
         """
-        wanted = self._wanted(collections)
         whole = isinstance(max_items, (int, np.integer)) and not isinstance(max_items, bool)
         if max_items is not None and not (whole and max_items >= 1):
             raise CatalogError(f"max_items = {max_items!r}: a whole number above 0 is needed, or None for all")
         if page_size is not None and (isinstance(page_size, bool) or page_size not in range(1, _MAX_PAGE + 1)):
             raise CatalogError(f"page_size = {page_size!r}: a whole number from 1 to {_MAX_PAGE} is needed")
+        names = self._names(collections)
         area = _area(region)
         interval = None if period is None else _period.parse(period)
         condition = None if filter is None else _filter.parse(filter)
-        hint = ""
-        matched: int | None
-        if isinstance(self._backend, Api):
-            answer = self._backend.find(
-                collections=wanted,
-                region=area,
-                period=interval,
-                condition=condition,
-                max_items=max_items,
-                page_size=page_size,
-                progress=progress,
-            )
-            found = [absolute(served(to_item(body), self.url)) for body in answer.bodies]
-            matched = answer.matched
-            stopped = f"the server {shown(self.url)}, which stopped paging early" if answer.short else ""
-        elif isinstance(self._backend, StaticTree):
-            if condition is not None:
-                _filter.check(condition)
-            bodies = self._backend.items(wanted, progress=progress)
-            found = select(bodies, region=area, period=interval, condition=condition)
-            matched, stopped = len(found), ""
-        else:
-            names = wanted or [str(body["id"]) for body in self._bodies()]
-            seen: Found = self._backend.find(Query(names, area, interval, condition, max_items, page_size, progress))
-            found, matched, stopped, hint = list(seen.items), seen.matched, seen.stopped, seen.hint
-        if stopped:
-            warn_truncated(len(found), matched, stopped)
+        about = {
+            "catalog": self.name,
+            "url": unsigned(self.url),
+            "collections": names,
+            "bounds": None if area is None else [float(v) for v in area.bounds],
+            "period": None if interval is None else _period.to_text(interval),
+            "filter": condition,
+            "max_items": None if max_items is None else int(max_items),
+        }
+        most = None if max_items is None else int(max_items)
+        asked = _Asked(names, area, interval, condition, most, page_size, progress)
+        came = self._came(asked, about, resume)
+        found = came.items
+        if came.stopped:
+            warn_truncated(len(found), came.matched, came.stopped)
         found.sort(key=order)
         if max_items is not None and len(found) > max_items:
-            warn_truncated(max_items, matched, f"max_items={max_items}")
+            warn_truncated(max_items, came.matched, f"max_items={max_items}")
             found = found[:max_items]
         if interval is not None:
             warn_undated(found)
@@ -369,20 +420,107 @@ class Catalog:
             for item in found:
                 self._modifier(item)
         if not found and not allow_empty:
-            raise EmptySearchError(f"{self._nothing(wanted, area, period, filter)}{hint and f' {hint}'}")
-        extra = {"econsat:catalog": self.name, "econsat:matched": matched, "econsat:returned": len(found)}
+            raise EmptySearchError(f"{self._nothing(names, area, period, filter)}{came.hint and f' {came.hint}'}")
+        extra = {
+            "econsat:catalog": self.name,
+            "econsat:matched": came.matched,
+            "econsat:returned": len(found),
+            "econsat:search": {**about, "matched": came.matched, "returned": len(found), **came.about},
+        }
         return pystac.ItemCollection(found, extra_fields=extra, clone_items=False)
 
-    def _wanted(self, collections: str | Iterable[str] | None) -> list[str] | None:
+    def _came(self, asked: _Asked, about: dict[str, Any], resume: str | os.PathLike[str] | None) -> _Came:
+        """Search, or go on with a search, or take what a finished one found."""
+        now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+        stamp = {"retrieved_at": now, "econsat_version": package_version()}
+        if resume is None:
+            self._check(asked.collections)
+            return replace(self._ask(asked, None), about={**stamp, **self._origin()})
+        secrets = Secrets(self.url, self._access.headers or {})
+        shape = None if asked.region is None else hashlib.sha256(shapely.to_wkb(asked.region)).hexdigest()
+        checkpoint = Checkpoint(resume, {**about, "region": shape}, secrets=secrets)
+        if checkpoint.done is not None:
+            done = checkpoint.done
+            items = [to_item(body) for line in checkpoint.lines for body in line.get("found", ())]
+            about = {**done["about"], "resumed": {"from": checkpoint.path.name, "asked_again": False}}
+            return _Came(items, done["matched"], done["stopped"], done["hint"], about)
+        kept = checkpoint.kept
+        try:
+            self._check(asked.collections)
+            came = self._ask(asked, checkpoint)
+        except KeyboardInterrupt as error:
+            error.add_note(checkpoint.advice())
+            raise
+        except CatalogError as error:
+            if isinstance(error.__cause__, AccessError) and not isinstance(error.__cause__, RefusedError):
+                raise SearchInterruptedError(f"{error}; {checkpoint.advice()}") from error.__cause__
+            raise
+        resumed = {"from": checkpoint.path.name, "asked_again": True, "kept": kept} if kept else None
+        about = {**stamp, **self._origin(), **({"resumed": resumed} if resumed else {})}
+        batches = ([as_dict(i) for i in came.items[k : k + _BATCH]] for k in range(0, len(came.items), _BATCH))
+        checkpoint.finish(batches, matched=came.matched, stopped=came.stopped, hint=came.hint, about=about)
+        return replace(came, about=about)
+
+    def _origin(self) -> dict[str, Any]:
+        return {"snapshot": self._backend.about} if isinstance(self._backend, Snapshot) else {}
+
+    def _ask(self, asked: _Asked, checkpoint: Checkpoint | None) -> _Came:
+        if isinstance(self._backend, Api):
+            answer = self._backend.find(
+                collections=asked.collections,
+                region=asked.region,
+                period=asked.period,
+                condition=asked.condition,
+                max_items=asked.max_items,
+                page_size=asked.page_size,
+                progress=asked.progress,
+                checkpoint=checkpoint,
+            )
+            found = [absolute(served(to_item(body), self.url)) for body in answer.bodies]
+            stopped = f"the server {shown(self.url)}, which stopped paging early" if answer.short else ""
+            return _Came(found, answer.matched, stopped)
+        with Store(checkpoint) if checkpoint is not None else nullcontext() as store:
+            if isinstance(self._backend, (StaticTree, Snapshot)):
+                if asked.condition is not None:
+                    _filter.check(asked.condition)
+                if isinstance(self._backend, Snapshot):
+                    bodies = self._backend.items(asked.collections, progress=asked.progress)
+                else:
+                    bodies = self._backend.items(asked.collections, progress=asked.progress, store=store)
+                found = select(bodies, region=asked.region, period=asked.period, condition=asked.condition)
+                return _Came(found, len(found))
+            names = asked.collections or [str(body["id"]) for body in self._bodies()]
+            seen: Found = self._backend.find(
+                Query(
+                    names,
+                    asked.region,
+                    asked.period,
+                    asked.condition,
+                    asked.max_items,
+                    asked.page_size,
+                    asked.progress,
+                    store,
+                )
+            )
+            return _Came(list(seen.items), seen.matched, seen.stopped, seen.hint)
+
+    def _names(self, collections: str | Iterable[str] | None) -> list[str] | None:
+        """Return the ids that are asked for, None for all."""
         if collections is None:
             return None
         if not isinstance(collections, Iterable):
             raise CatalogError(f"`collections` is {collections!r}: pass an id, or several")
         wanted = [collections] if isinstance(collections, str) else [str(c) for c in collections]
-        if not isinstance(self._backend, (Api, StaticTree)):
+        if not isinstance(self._backend, (Api, StaticTree, Snapshot)):
             wanted = [self._backend.canonical(name) for name in wanted]
         if not wanted:
             raise CatalogError("`collections` is empty: name at least one, or leave it out for all")
+        return list(dict.fromkeys(wanted))
+
+    def _check(self, wanted: list[str] | None) -> None:
+        """Refuse collections that are not there."""
+        if wanted is None:
+            return
         known = [str(body.get("id")) for body in self._bodies()]
         for each in wanted:
             if each not in known:
@@ -390,7 +528,6 @@ class Catalog:
                 hint = f" Close: {', '.join(near)}." if near else ""
                 listing = ", ".join(known[:40]) + (f" and {len(known) - 40} more" if len(known) > 40 else "")
                 raise CatalogError(f"no collection {each!r} in the catalog {self.name!r}.{hint} There are: {listing}.")
-        return list(dict.fromkeys(wanted))
 
     def _nothing(self, wanted: list[str] | None, area: BaseGeometry | None, period: Any, condition: Any) -> str:
         asked = [

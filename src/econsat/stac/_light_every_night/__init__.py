@@ -33,6 +33,7 @@ from econsat.stac._light_every_night._s3 import Bucket, Stored
 from econsat.stac._period import Interval, item_interval, overlaps
 from econsat.stac._source import Found, Query, check_options
 from econsat.stac._static import to_item
+from econsat.stac._store import Store, read_stored
 
 __all__ = ["URL", "LightEveryNight"]
 
@@ -73,11 +74,11 @@ class LightEveryNight:
         ``url`` (of a mirror), ``max_reads`` (item files that one search may read; 10,000), ``workers`` (files read at
         once; 16) and ``companions``: ``"check"`` (flags and lunar illuminance are looked for in the bucket, one or two
         listings a day), ``"derive"`` (flags by the rule of the names, unchecked) or ``"none"``.
-    reader : callable
-        Makes the JsonReader, given the number of connections.
+    reader : JsonReader
+        What reads from it.
     """
 
-    def __init__(self, options: Mapping[str, Any], *, reader: Callable[[int], JsonReader]) -> None:
+    def __init__(self, options: Mapping[str, Any], *, reader: JsonReader) -> None:
         check_options(options, _OPTIONS, name="light-every-night")
         self._companions = options.get("companions", "check")
         if self._companions not in _COMPANIONS:
@@ -87,7 +88,7 @@ class LightEveryNight:
         self._max_reads = _count(options, "max_reads", _MAX_READS)
         self._workers = _count(options, "workers", _WORKERS)
         self.url = str(options.get("url", URL)).rstrip("/")
-        self._reader = reader(self._workers)
+        self._reader = reader
         self._bucket = Bucket(self.url, reader=self._reader)
         self._catalogs: dict[str, dict[str, Any]] = {}
         self._items: dict[str, _Entry] = {}
@@ -179,7 +180,7 @@ class LightEveryNight:
             batches = iter([(todo, 0)])
         read = 0
         for batch, left in batches:
-            for entry in self._read(batch, progress=query.progress):
+            for entry in self._read(batch, progress=query.progress, store=query.store):
                 read += 1
                 if read > self._max_reads:
                     raise self._too_many(name, len(batch), left=left)
@@ -234,21 +235,23 @@ class LightEveryNight:
                 kept.append((orbit.start if orbit else datetime.min.replace(tzinfo=UTC), href))
         return [(href, parent) for _, href in sorted(kept)]
 
-    def _read(self, todo: list[tuple[str, str]], *, progress: Callable[..., Any] | None) -> Iterator[_Entry]:
+    def _read(
+        self, todo: list[tuple[str, str]], *, progress: Callable[..., Any] | None, store: Store | None
+    ) -> Iterator[_Entry]:
         """Read items, several at a time; what is not asked for any more is not read either."""
         step = 4 * self._workers
 
         def entries() -> Iterator[_Entry]:
             with ThreadPoolExecutor(self._workers, thread_name_prefix="econsat-len") as pool:
                 for first in range(0, len(todo), step):
-                    yield from pool.map(lambda pair: self._entry(*pair), todo[first : first + step])
+                    yield from pool.map(lambda pair: self._entry(pair[0], pair[1], store), todo[first : first + step])
 
         yield from entries() if progress is None else progress(entries(), desc="items", total=len(todo))
 
-    def _entry(self, href: str, parent: str) -> _Entry:
+    def _entry(self, href: str, parent: str, store: Store | None = None) -> _Entry:
         if href in self._items:
             return self._items[href]
-        body = self._reader.read(href, found_in=parent)
+        body = read_stored(self._reader, href, found_in=parent, store=store)
         where = f"{shown(href)} (linked from {shown(parent)})"
         if body.get("type") != "Feature":
             raise CatalogError(f"{where} is not a STAC item: its `type` is {body.get('type')!r:.60}")
