@@ -274,14 +274,28 @@ class TestFolder:
             with pytest.warns(CacheWarning, match="cannot be written"):
                 cache.put(HREF, 0, b"body", version=V1)
             assert cache.get(HREF, [(0, 4)], version=V1) == []
-            with pytest.warns(CacheWarning, match="cannot be read"):
-                assert Cache(folder).get(HREF, [(0, 4)], version=V1) == []
+            # Said once for all objects of the folder.
+            assert Cache(folder).get(HREF, [(0, 4)], version=V1) == []
             assert cache.known(HREF) is None
             with pytest.raises(DataError, match="cache="):
                 Cache(folder, strict=True).put(HREF, 0, b"body", version=V1)
             assert cache.size() == 0
             cache.clear()
         assert (tmp_path / "file").read_text() == "mine"
+
+    def test_cannot_be_read(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("mine")
+        with pytest.warns(CacheWarning, match="cannot be read: Not a directory"):
+            assert held(Cache(tmp_path / "file"), [(0, 4)]) == {}
+
+    def test_one_look_at_the_folder_for_all_of_a_process(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        looks = []
+        real = Cache._files
+        monkeypatch.setattr(Cache, "_files", lambda self: looks.append(1) or real(self))
+        caches = [Cache(tmp_path) for _ in range(5)]
+        for i, cache in enumerate(caches):
+            cache.put(f"{HREF}{i}", 0, b"body", version=V1)
+        assert len(looks) == 1
 
     @pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES])
     def test_read_only(self, cache: Cache, monkeypatch: pytest.MonkeyPatch, number: int) -> None:

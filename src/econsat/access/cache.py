@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, field
 from itertools import accumulate
 from pathlib import Path
 from urllib.parse import unquote_plus, urlsplit
+from weakref import WeakValueDictionary
 
 from econsat.access._ranges import Range, merged
 from econsat.access.redact import unsigned
@@ -114,6 +115,21 @@ class _State:
     written: int | None = None
 
 
+# One for all objects of a folder, as long as there is one: a load makes a cache for each of its files, and each would
+# look through the folder, and say again that it is full.
+_states: WeakValueDictionary[tuple[str, bool], _State] = WeakValueDictionary()
+_making = threading.Lock()
+
+
+def _state_of(folder: Path | None, strict: bool) -> _State:
+    key = (f"={os.environ.get('ECONSAT_CACHE', '')}" if folder is None else str(folder.absolute()), strict)
+    with _making:
+        state = _states.get(key)
+        if state is None:
+            state = _states[key] = _State()
+        return state
+
+
 @dataclass(frozen=True, repr=False)
 class Cache:
     """Ranges of remote files, kept on disk.
@@ -159,13 +175,14 @@ class Cache:
     max_bytes: int = 10_000_000_000
     max_age_days: float | None = 30.0
     strict: bool = False
-    _state: _State = field(default_factory=_State, init=False, repr=False, compare=False)
+    _state: _State = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.folder is not None:
             if not isinstance(self.folder, (str, os.PathLike)) or not os.fspath(self.folder):
                 raise ParameterError(f"folder = {self.folder!r}: a path is needed")
             object.__setattr__(self, "folder", Path(self.folder).expanduser())
+        object.__setattr__(self, "_state", _state_of(self.folder, self.strict))
         if isinstance(self.max_bytes, bool) or not isinstance(self.max_bytes, int) or self.max_bytes <= 0:
             raise ParameterError(f"max_bytes = {self.max_bytes!r}: a whole number of bytes above 0 is needed")
         days = self.max_age_days
@@ -190,7 +207,7 @@ class Cache:
 
     @property
     def damaged(self) -> int:
-        """How many damaged blocks this object found, and removed."""
+        """How many damaged blocks were found in this folder, and removed, by this process."""
         return self._state.damaged
 
     def known(self, href: str) -> Known | None:
