@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         datasets as datasets,
         errors as errors,
         indicators as indicators,
+        items as items,
         maps as maps,
         models as models,
         proxies as proxies,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
         zonal as zonal,
     )
     from econsat.errors import EconsatError as EconsatError, EconsatWarning as EconsatWarning
+    from econsat.stac._plan import plan as plan
     from econsat.stac.catalog import Catalog as Catalog, open_catalog as open_catalog
     from econsat.stac.cube import load as load
 
@@ -32,6 +34,7 @@ _SUBMODULES = (
     "datasets",
     "errors",
     "indicators",
+    "items",
     "maps",
     "models",
     "proxies",
@@ -47,6 +50,7 @@ _NAMES = {
     "EconsatWarning": "econsat.errors",
     "load": "econsat.stac.cube",
     "open_catalog": "econsat.stac.catalog",
+    "plan": "econsat.stac._plan",
 }
 
 __all__ = [
@@ -57,10 +61,12 @@ __all__ = [
     "datasets",
     "errors",
     "indicators",
+    "items",
     "load",
     "maps",
     "models",
     "open_catalog",
+    "plan",
     "proxies",
     "regions",
     "reports",

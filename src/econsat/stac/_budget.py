@@ -1,0 +1,307 @@
+"""What the levels of a set of rasters cost, and the finest one that a budget pays for.
+
+A level is named by its factor: 1 is the full resolution, 2 the overview with half as many rows and columns. Rasters of
+one load are always read at one factor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+from econsat.access._ranges import Range, coalesced, merged, split, without
+from econsat.errors import GridError
+from econsat.stac import _grid
+from econsat.stac._bounds import Placed
+from econsat.stac._geotiff.assemble import Part
+from econsat.stac._warp import Window, paste, shrink, window
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+    from odc.geo.geobox import GeoBox
+
+    from econsat.stac._geotiff.index import TiffIndex
+
+__all__ = [
+    "PIECE",
+    "Cost",
+    "Known",
+    "Ladder",
+    "Layout",
+    "Raster",
+    "Want",
+    "coarser",
+    "common",
+    "lay_out",
+    "price",
+    "total",
+]
+
+Want = tuple[int, Window]
+"""A band of a file, from 1, and a window of it."""
+
+PIECE = 4 << 20
+"""Bytes above which `RemoteFile` cuts a run into several requests."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Requests and bytes, and between which bounds the bytes lie."""
+
+    requests: int = 0
+    nbytes: int = 0
+    lower: int = 0
+    upper: float = 0
+    """Infinite where there is no bound."""
+    cached: int = 0
+    """Bytes that are there already and do not count among the others."""
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            self.requests + other.requests,
+            self.nbytes + other.nbytes,
+            self.lower + other.lower,
+            self.upper + other.upper,
+            self.cached + other.cached,
+        )
+
+    @classmethod
+    def exact(cls, requests: int, nbytes: int, cached: int = 0) -> Cost:
+        """Return a cost that is known."""
+        return cls(requests, nbytes, nbytes, nbytes, cached)
+
+
+def total(costs: Iterable[Cost]) -> Cost:
+    """Return the sum of some costs."""
+    return sum(costs, Cost())
+
+
+class Ladder(Protocol):
+    """The levels of one file, known or guessed."""
+
+    @property
+    def factors(self) -> tuple[int, ...]:
+        """Factors of the levels, 1 first."""
+
+    def level(self, factor: int) -> GeoBox | None:
+        """Return the grid of a level, None where nobody knows."""
+
+    def header(self) -> Cost:
+        """Return what reading the header costs."""
+
+    def pixels(self, factor: int, wants: Sequence[Want], gap: int) -> Cost:
+        """Return what reading windows of a level costs, the header apart."""
+
+
+@dataclass(frozen=True)
+class Raster:
+    """One band of one item, and the file that it lies in."""
+
+    label: str
+    key: Hashable
+    """Names the file: bands of one file share it."""
+    band: int
+    ladder: Ladder
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """The levels of a file whose header was read."""
+
+    geobox: GeoBox
+    index: TiffIndex
+    head: Cost = Cost()
+    """What reading the header costs, once more or not at all."""
+    held: Callable[[list[Range]], list[Range]] | None = None
+    """Returns those of some bytes that need not be fetched. None: the file is on this machine."""
+
+    @property
+    def factors(self) -> tuple[int, ...]:
+        """Factors of the levels, 1 first."""
+        return tuple(sorted(self.numbers))
+
+    @cached_property
+    def numbers(self) -> dict[int, int]:
+        """Each factor and the number of its level."""
+        return _factors_of(self.index)
+
+    def level(self, factor: int) -> GeoBox | None:
+        """Return the grid of a level."""
+        return coarser(self.geobox, self.index.levels[self.numbers[factor]].shape)
+
+    def header(self) -> Cost:
+        """Return what reading the header costs."""
+        return self.head
+
+    def pixels(self, factor: int, wants: Sequence[Want], gap: int) -> Cost:
+        """Return what reading windows of a level costs, each tile once."""
+        if self.held is None:
+            return Cost()
+        number = self.numbers[factor]
+        needed = merged(r for band, roi in wants for r in Part(self.index, number, band, roi).ranges())
+        here = merged(self.held(needed))
+        runs = split(coalesced(without(needed, here), gap), PIECE)
+        return Cost.exact(len(runs), _length(runs), _length(here))
+
+
+def coarser(box: GeoBox, shape: tuple[int, int]) -> GeoBox:
+    """Return a grid of the same extent with fewer rows and columns.
+
+    Overviews cover the extent of the full resolution, also where its size is no multiple of their factor.
+
+    Examples
+    --------
+    >>> from affine import Affine
+    >>> from odc.geo.geobox import GeoBox
+    >>> box = GeoBox((5, 8), Affine(10, 0, 0, 0, -10, 50), "EPSG:32631")
+    >>> coarser(box, (3, 4)).resolution.x, round(coarser(box, (3, 4)).resolution.y, 3)
+    (20.0, -16.667)
+    """
+    from affine import Affine
+    from odc.geo.geobox import GeoBox
+
+    height, width = (int(n) for n in box.shape)
+    if (height, width) == shape:
+        return box
+    scale = Affine.scale(width / shape[1], height / shape[0])
+    return GeoBox(shape, box.transform * scale, box.crs)
+
+
+def _length(ranges: Iterable[Range]) -> int:
+    return sum(stop - start for start, stop in ranges)
+
+
+def _factors_of(index: TiffIndex) -> dict[int, int]:
+    """Return the factor of each level of a file, and the level's number; of two alike the first.
+
+    Rows and columns of overviews are rounded up, so the longer side tells best.
+    """
+    full = index.levels[0]
+    found: dict[int, int] = {}
+    for number, level in enumerate(index.levels):
+        factor = full.width / level.width if full.width >= full.height else full.height / level.height
+        found.setdefault(max(1, round(factor)), number)
+    return found
+
+
+def common(ladders: Iterable[Ladder]) -> list[int]:
+    """Return the factors that all files have, 1 first."""
+    sets = [set(ladder.factors) for ladder in ladders]
+    return sorted(set.intersection(*sets)) if sets else [1]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A cube at one level: its grid, and the pixels that each raster contributes."""
+
+    factor: int
+    target: _grid.Target | None
+    """None where no raster's place is known."""
+    windows: tuple[Window | None, ...]
+    """Of each raster, in pixels of its level; None where it contributes nothing."""
+    explicit: bool
+    """Whether the grid is the caller's, so that a coarser level does not change it."""
+
+
+def lay_out(
+    rasters: Sequence[Raster],
+    factor: int,
+    *,
+    crs: Any = None,
+    resolution: Any = None,
+    like: Any = None,
+    region: Any = None,
+    resampling: Sequence[str] | None = None,
+    chosen_from: Sequence[Raster] | None = None,
+) -> Layout:
+    """Find the grid of a cube at one level, and the windows that it needs.
+
+    Parameters
+    ----------
+    rasters : sequence of Raster
+        What is to be read.
+    factor : int
+        Of the level; all rasters must have it.
+    crs, resolution, like, region
+        As `econsat.stac._grid.choose` takes them.
+    resampling : sequence of str, optional
+        Method of each raster; nearest by default.
+    chosen_from : sequence of Raster, optional
+        Those that decide on the grid; by default all.
+
+    Returns
+    -------
+    Layout
+    """
+    grids = rasters if chosen_from is None else chosen_from
+    full = _grid.choose(_placed(grids, 1), crs=crs, resolution=resolution, like=like, region=region)
+    explicit = resolution is not None or like is not None or not full.native
+    target = full if factor == 1 or explicit else _coarse(_placed(grids, factor), factor, full, region)
+    windows = []
+    for position, raster in enumerate(rasters):
+        box = raster.ladder.level(factor)
+        method = "nearest" if resampling is None else resampling[position]
+        windows.append(None if box is None else _needed(box, target.geobox, native=target.native, resampling=method))
+    return Layout(factor, target, tuple(windows), explicit)
+
+
+def _placed(rasters: Iterable[Raster], factor: int) -> list[Placed]:
+    found = ((raster.label, raster.ladder.level(factor)) for raster in rasters)
+    return [Placed(label, box) for label, box in found if box is not None]
+
+
+def _coarse(grids: Sequence[Placed], factor: int, full: _grid.Target, region: Any) -> _grid.Target:
+    try:
+        return _grid.choose(grids, region=region)
+    except GridError:
+        # Full resolutions share a grid, but their sizes are no multiples of the factor: overviews do not.
+        size = abs(full.geobox.resolution.x) * factor
+        return _grid.choose(grids, resolution=size, region=region)
+
+
+def price(rasters: Sequence[Raster], layout: Layout, *, gap: int) -> dict[Hashable, tuple[Cost, Cost]]:
+    """Return what the header and the pixels of each file cost at one level.
+
+    Parameters
+    ----------
+    rasters : sequence of Raster
+        As they were laid out.
+    layout : Layout
+        What `lay_out` returned for them.
+    gap : int
+        Bytes between two ranges that are fetched along rather than asked for apart.
+
+    Returns
+    -------
+    dict
+        Key of each file to the two costs.
+    """
+    wants: dict[Hashable, list[Want]] = {}
+    ladders: dict[Hashable, Ladder] = {}
+    for raster, roi in zip(rasters, layout.windows, strict=True):
+        ladders[raster.key] = raster.ladder
+        wants.setdefault(raster.key, []).extend([] if roi is None else [(raster.band, roi)])
+    return {
+        # A file that nobody knows the place of may be needed whole.
+        key: (ladder.header(), ladder.pixels(layout.factor, wants[key], gap) if wants[key] or _lost(ladder) else Cost())
+        for key, ladder in ladders.items()
+    }
+
+
+def _lost(ladder: Ladder) -> bool:
+    return ladder.level(1) is None
+
+
+def _needed(box: GeoBox, target: GeoBox, *, native: bool, resampling: str) -> Window | None:
+    """Return the pixels of a raster that a grid needs: those that `_read.Source.read` asks for."""
+    found = paste(box, target)
+    if found is not None:
+        roi: Window | None = found[0]
+    else:
+        shrunk = (1.0, 1.0) if native else shrink(box, target)
+        reach = 1.0 if resampling == "nearest" else 3 * max(1.0, *shrunk) + 1
+        roi = window(box, target, reach=reach)
+    return None if roi is None or roi[0].start >= roi[0].stop or roi[1].start >= roi[1].stop else roi

@@ -1,0 +1,448 @@
+"""What a load would cost, before it is run: requests, bytes and seconds on a named link."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
+
+import numpy as np
+import pystac
+
+from econsat.access.redact import is_url
+from econsat.errors import ParameterError
+from econsat.stac._budget import Cost, Known, Layout, Raster, common, lay_out, price, total
+from econsat.stac._estimate import Guess, stated_dtype, whole
+from econsat.stac._href import Failure, Opened, href_of
+from econsat.stac._prepare import Job, Wanted, calibrate, checked, find, probe
+from econsat.stac._provenance import unsigned
+from econsat.stac._survey import access_of, gap_of, is_at_hand, made_up, rasters_of, refuse
+from econsat.stac.blackmarble import _items as _blackmarble_items
+from econsat.stac.radiometry import Radiometry
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from econsat.access import Access
+    from econsat.access.links import Link
+
+__all__ = ["Plan", "plan"]
+
+_SHOWN = 20
+_WORKERS = 16
+_COLUMNS = (
+    "item",
+    "asset",
+    "href",
+    "how",
+    "level",
+    "header_requests",
+    "requests",
+    "bytes",
+    "bytes_lower",
+    "bytes_upper",
+    "cached",
+)
+_LEVELS = ("factor", "resolution", "requests", "bytes", "bytes_upper", "seconds")
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What a load would cost.
+
+    Bytes are those of answers' bodies; what the protocol adds (TLS, headers, names) is some per cent more. A request is
+    one range of one file; retries are not foreseen.
+
+    Examples
+    --------
+    >>> import econsat
+    >>> print(econsat.plan(econsat.open_catalog("bundled").search("population")))
+    0 requests, 0.0 MB, about 0 s on fibre (0.0 MB in the cache)
+    """
+
+    requests: int
+    """Ranges to ask for, headers included."""
+    bytes: int
+    """What they hold: exact, or the estimate."""
+    bytes_lower: int
+    """No load of these items takes less."""
+    bytes_upper: int | None
+    """No load takes more, as far as what `table` says in column ``how`` holds; None where nothing bounds it."""
+    seconds: float
+    """How long that takes on the link."""
+    seconds_upper: float | None
+    """How long `bytes_upper` take."""
+    link: str
+    """Name of the link."""
+    exact: bool
+    """Whether all headers were read, so that requests and bytes are counted, not estimated."""
+    cached_bytes: int
+    """What the load needs besides and lies in the cache already."""
+    pixels: int | None
+    """Values in the cube, all variables and times together; None where no grid is known."""
+    memory: int | None
+    """Bytes of the cube."""
+    table: pd.DataFrame = field(repr=False)
+    """A row a file: ``item, asset, href`` (unsigned), ``how`` it was counted, ``level`` (factor of the overview),
+    ``header_requests, requests, bytes, bytes_lower, bytes_upper, cached``."""
+    levels: pd.DataFrame = field(repr=False)
+    """A row an overview level: ``factor, resolution, requests, bytes, bytes_upper, seconds``, headers included."""
+    failures: list[dict[str, str]] = field(default_factory=list, repr=False)
+    """Files that cannot be read: ``{item, asset, href, reason}``. They cost nothing here, and load reports them."""
+
+    def __str__(self) -> str:
+        said = (
+            f"{self.requests:,} requests, {_mb(self.bytes)}, about {_time(self.seconds)} on {self.link} "
+            f"({_mb(self.cached_bytes)} in the cache)"
+        )
+        if not self.exact:
+            unknown = int((~np.isfinite(self.table["bytes_upper"].astype(float))).sum())
+            said += "; estimated, " + (
+                f"at most {_mb(self.bytes_upper)}"
+                if self.bytes_upper is not None
+                else f'and more for {unknown} of {len(self.table)} files of unknown size (headers="read" tells)'
+            )
+        if self.failures:
+            said += f"; {len(self.failures)} of {len(self.table)} files cannot be read"
+        return said
+
+    def _repr_html_(self) -> str:
+        def rows(frame: pd.DataFrame) -> str:
+            head = "".join(f"<th>{html.escape(str(name))}</th>" for name in frame.columns)
+            body = "".join(
+                "<tr>" + "".join(f"<td>{html.escape(_cell(value))}</td>" for value in row) + "</tr>"
+                for row in frame.itertuples(index=False)
+            )
+            return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+        shown = self.table.head(_SHOWN)
+        more = f"<p>and {len(self.table) - _SHOWN} more files</p>" if len(self.table) > _SHOWN else ""
+        return (
+            f"<p>{html.escape(str(self))}</p>{rows(self.levels)}"
+            f"<details><summary>{len(self.table)} files</summary>{rows(shown)}{more}</details>"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it as plain values, ready for JSON."""
+        plain = {
+            name: getattr(self, name)
+            for name in (
+                "requests",
+                "bytes",
+                "bytes_lower",
+                "bytes_upper",
+                "seconds",
+                "seconds_upper",
+                "link",
+                "exact",
+                "cached_bytes",
+                "pixels",
+                "memory",
+            )
+        }
+        frames = {"table": self.table, "levels": self.levels}
+        records = {
+            key: [{str(k): _plain(v) for k, v in row.items()} for row in frame.to_dict("records")]
+            for key, frame in frames.items()
+        }
+        return {**plain, **records, "failures": [dict(failure) for failure in self.failures]}
+
+
+def _mb(nbytes: float) -> str:
+    if nbytes >= 1e9:
+        return f"{nbytes / 1e9:,.2f} GB"
+    return f"{nbytes / 1e6:.0f} MB" if nbytes >= 99.5e6 else f"{nbytes / 1e6:.1f} MB"
+
+
+def _time(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s" if seconds >= 10 or seconds == 0 else f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.6g}"
+    return f"{value:,}" if isinstance(value, (int, np.integer)) and not isinstance(value, bool) else str(value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def plan(
+    items: pystac.Item | Iterable[pystac.Item],
+    bands: str | Iterable[str] | None = None,
+    *,
+    region: Any = None,
+    crs: Any = None,
+    resolution: float | None = None,
+    like: Any = None,
+    groupby: str | None = "solar_day",
+    resampling: str | Mapping[str, str] = "nearest",
+    link: str | Mapping[str, float] | Link | None = None,
+    headers: Literal["estimate", "read"] = "estimate",
+    access: Access | None = None,
+    drivers: Iterable[str] = ("GTiff",),
+    workers: int | None = None,
+    progress: Callable[[Any], Any] | None = None,
+    patch_url: Callable[[str], str] | None = None,
+) -> Plan:
+    """Say what `econsat.load` would cost with the same arguments: requests, bytes and seconds on a link.
+
+    With ``headers="estimate"`` nothing is transferred: the items' metadata tell where each raster lies (``proj:shape``,
+    ``proj:transform``, ``proj:code`` and its older forms, ``proj:bbox``, ``gsd``), how its numbers are stored
+    (``data_type`` of ``bands`` or ``raster:bands``) and how long its file is (``file:size``, ``file:header_size``).
+    What they leave out is assumed, as GDAL's COG driver writes by default (tiles of 512 x 512 pixels, overviews by 2);
+    column ``how`` of the table says what an estimate rests on, and ``bytes_lower`` and ``bytes_upper`` how far it may
+    be off. With ``headers="read"`` all headers are read, through the cache that `load` uses, and the count is exact.
+
+    Files on this machine cost nothing. A lazy cube whose chunks cut through tiles asks for these once a chunk, unless
+    there is a cache (there is one for all hosts but loopback): the count is that of each tile once.
+
+    Parameters
+    ----------
+    items, bands, region, crs, resolution, like, groupby, resampling, drivers, patch_url, access
+        As `econsat.load` takes them.
+    link : str, mapping or Link, optional
+        ``"fibre"``, ``"starlink"``, ``"vsat"``, or figures of your own (see `econsat.access.links.link`). By default
+        that of `access`, else ``"fibre"``. It decides on the seconds only: what is asked for is up to `access`.
+    headers : {"estimate", "read"}, optional
+        Whether to look into the files.
+    workers : int, optional
+        Threads for headers.
+    progress : callable, optional
+        Wraps an iterable as `tqdm.auto.tqdm` does. None: silent.
+
+    Returns
+    -------
+    Plan
+        ``print(plan)`` says it in a line; `Plan.table` has a row a file, `Plan.levels` a row an overview level, from
+        which to choose a ``budget=`` for `econsat.load`.
+
+    Raises
+    ------
+    EmptySearchError
+        No items.
+    UnknownBandError, OutOfBoundsError, GridError, MissingCRSError, RadiometryError
+        As from `econsat.load`, where metadata are enough to know.
+    ParameterError
+        An argument means nothing.
+
+    Examples
+    --------
+    >>> import econsat
+    >>> from econsat.testing import make_item
+    >>> fields = {"proj:code": "EPSG:32631", "proj:shape": [10980, 10980], "proj:transform": [10, 0, 5e5, 0, -10, 5e6],
+    ...           "bands": [{"data_type": "uint16"}], "file:size": 150_000_000}
+    >>> item = make_item("s2", assets={"red": "https://example.org/red.tif"}, asset_fields={"red": fields})
+    >>> cost = econsat.plan(item, region=econsat.regions.around(3.1, 45.1, km=2), link="vsat")
+    >>> cost.requests, cost.bytes < 2_000_000, cost.exact
+    (3, True, False)
+    """
+    from econsat.access import links
+    from econsat.stac.cube import _check, _drivers, _region
+
+    if headers not in ("estimate", "read"):
+        raise ParameterError(f'headers= is {headers!r}: pass "estimate" or "read"')
+    _check(groupby=groupby, resampling=resampling, on_error="record", max_failed=1.0, workers=workers)
+    allowed = _drivers(drivers)
+    door = access_of(access)
+    over = links.link(link if link is not None else door.link if door.link is not None else "fibre")
+    kept, _ = checked(items)
+    if any(_blackmarble_items.asset_of(item) is not None for item in kept):
+        return _whole_files(kept, over)
+    job = find(kept, bands, allow_missing=True, drivers=allowed, patch_url=patch_url)
+    refuse(job)
+    there = [w for w in job.wanted if w.where is not None and w.failure is None]
+    part = Job([w for w in there if headers == "read" or is_at_hand(w, door)])
+    if part.wanted:
+        probe(part, threads=workers or _WORKERS, progress=progress)
+        calibrate(part, nodata=None)
+    rasters, about = rasters_of(job, door)
+    grids = [r for r in rasters if r.ladder.level(1) is not None]
+    # A grid made up from an extent decides on nothing where others are stated.
+    grids = [r for r in grids if not isinstance(r.ladder, Guess) or r.ladder.exact] or grids
+    place: dict[str, Any] = {"crs": crs, "resolution": resolution, "like": like, "region": _region(region)}
+    if grids and crs is None and resolution is None and like is None:
+        place |= made_up(grids)
+    methods = [resampling if isinstance(resampling, str) else resampling.get(w.variable, "nearest") for w in about]
+    layouts = [
+        lay_out(rasters, factor, resampling=methods, chosen_from=grids, **place)
+        for factor in (common(r.ladder for r in grids) if grids else [])
+    ]
+    return _summary(job, rasters, about, layouts, gap=gap_of(door), over=over, groupby=groupby)
+
+
+def _summary(
+    job: Job,
+    rasters: Sequence[Raster],
+    about: Sequence[Wanted],
+    layouts: Sequence[Layout],
+    *,
+    gap: int,
+    over: Link,
+    groupby: str | None,
+) -> Plan:
+    import pandas as pd
+
+    nowhere = Layout(1, None, (None,) * len(rasters), False)
+    priced = [price(rasters, layout, gap=gap) for layout in layouts or [nowhere]]
+    hosts = len({urlsplit(w.where.href).netloc for w in about if w.where is not None and is_url(w.where.href)})
+    files: dict[Any, tuple[Wanted, Raster]] = {}
+    for w, raster in zip(about, rasters, strict=True):
+        files.setdefault(raster.key, (w, raster))
+    rows = []
+    for key, (w, raster) in files.items():
+        header, pixels = priced[0][key]
+        both = header + pixels
+        rows.append(_row(w, _how(raster), header.requests, both))
+    failures = [failure.as_dict() for failure in job.failures]
+    rows += [_row(w, f"cannot be read: {failure.reason}", 0, Cost()) for w, failure in _failed(job)]
+    table = pd.DataFrame(rows, columns=list(_COLUMNS))
+    levels = []
+    for layout, prices in zip(layouts, priced, strict=False):
+        cost = total(header + pixels for header, pixels in prices.values())
+        levels.append(
+            {
+                "factor": layout.factor,
+                "resolution": _detail(layout, rasters),
+                "requests": cost.requests,
+                "bytes": cost.nbytes,
+                "bytes_upper": cost.upper,
+                "seconds": _seconds(over, cost.requests, cost.nbytes, hosts),
+            }
+        )
+    cost = total(header + pixels for header, pixels in priced[0].values())
+    bounded = math.isfinite(cost.upper)
+    values, memory = _cube(layouts[0], about, groupby) if layouts else (None, None)
+    return Plan(
+        requests=cost.requests,
+        bytes=cost.nbytes,
+        bytes_lower=cost.lower,
+        bytes_upper=math.ceil(cost.upper) if bounded else None,
+        seconds=_seconds(over, cost.requests, cost.nbytes, hosts),
+        seconds_upper=_seconds(over, cost.requests, math.ceil(cost.upper), hosts) if bounded else None,
+        link=over.name,
+        exact=not any(isinstance(r.ladder, Guess) for r in rasters),
+        cached_bytes=cost.cached,
+        pixels=values,
+        memory=memory,
+        table=table,
+        levels=pd.DataFrame(levels, columns=list(_LEVELS)),
+        failures=failures,
+    )
+
+
+def _row(w: Wanted, how: str, headers: int, cost: Cost) -> dict[str, Any]:
+    return {
+        "item": w.item.id,
+        "asset": w.ref.asset if w.ref else w.variable,
+        "href": unsigned(w.where.href) if w.where else "",
+        "how": how,
+        "level": 1,
+        "header_requests": headers,
+        "requests": cost.requests,
+        "bytes": cost.nbytes,
+        "bytes_lower": cost.lower,
+        "bytes_upper": cost.upper,
+        "cached": cost.cached,
+    }
+
+
+def _how(raster: Raster) -> str:
+    if isinstance(raster.ladder, Guess):
+        return raster.ladder.how
+    return "on this machine" if isinstance(raster.ladder, Known) and raster.ladder.held is None else "its header"
+
+
+def _failed(job: Job) -> list[tuple[Wanted, Failure]]:
+    seen: dict[Failure, Wanted] = {}
+    for w in job.wanted:
+        if w.failure is not None:
+            seen.setdefault(w.failure, w)
+    return [(w, failure) for failure, w in seen.items()]
+
+
+def _seconds(over: Link, requests: int, nbytes: float, hosts: int) -> float:
+    # Tiles wait for the header that says where they lie.
+    return over.seconds(requests, nbytes, hosts=hosts, rounds=2 if requests > 1 else 1)
+
+
+def _detail(layout: Layout, rasters: Sequence[Raster]) -> float:
+    """Return the pixel size of the cube, of the files' level where the grid is the caller's."""
+    if layout.target is not None and not layout.explicit:
+        return float(abs(layout.target.geobox.resolution.x))
+    boxes = [raster.ladder.level(layout.factor) for raster in rasters]
+    return min(float(abs(box.resolution.x)) for box in boxes if box is not None)
+
+
+def _cube(layout: Layout, about: Sequence[Wanted], groupby: str | None) -> tuple[int, int]:
+    """Return values and bytes of the cube."""
+    from econsat.stac.cube import _groups
+
+    assert layout.target is not None
+    box = layout.target.geobox
+    items = list({id(w.item): w.item for w, roi in zip(about, layout.windows, strict=True) if roi is not None}.values())
+    steps = len(set(_groups(items, groupby, box).values()))
+    types: dict[str, set[str]] = {}
+    for w in about:
+        types.setdefault(w.variable, set()).add(_out_dtype(w))
+    cells = steps * int(box.shape[0]) * int(box.shape[1])
+    sizes = [8 if "float64" in found else 4 for found in types.values()]
+    return cells * len(sizes), cells * sum(sizes)
+
+
+def _out_dtype(w: Wanted) -> str:
+    if w.source is not None:
+        return w.source.radiometry.out_dtype
+    stated = stated_dtype(w.item, w.ref.asset, w.ref.index) if w.ref is not None else None
+    try:
+        return Radiometry(str(np.dtype(stated))).out_dtype if stated else "float32"
+    except TypeError:
+        return "float32"
+
+
+def _whole_files(items: Sequence[pystac.Item], over: Link) -> Plan:
+    """Return the plan of files that are downloaded whole before they are read."""
+    import pandas as pd
+
+    rows = []
+    hosts = set()
+    for item in items:
+        asset = _blackmarble_items.asset_of(item)
+        if asset is None:
+            raise ParameterError(
+                f"item {item.id!r} is no Black Marble file, others are: plan the two kinds by themselves"
+            )
+        href, _ = href_of(item, asset)
+        if is_url(href):
+            found, cost = whole(item, asset), whole(item, asset).download()
+            hosts.add(urlsplit(href).netloc)
+            how = found.how
+        else:
+            how, cost = "on this machine", Cost()
+        one = Wanted(asset, item, None, Opened(item.id, asset, href, is_url(href)))
+        rows.append((_row(one, how, 0, cost), cost))
+    cost = total(each for _, each in rows)
+    bounded = math.isfinite(cost.upper)
+    return Plan(
+        requests=cost.requests,
+        bytes=cost.nbytes,
+        bytes_lower=cost.lower,
+        bytes_upper=math.ceil(cost.upper) if bounded else None,
+        seconds=_seconds(over, cost.requests, cost.nbytes, len(hosts)),
+        seconds_upper=_seconds(over, cost.requests, math.ceil(cost.upper), len(hosts)) if bounded else None,
+        link=over.name,
+        exact=cost.lower == cost.upper,
+        cached_bytes=0,
+        pixels=None,
+        memory=None,
+        table=pd.DataFrame([row for row, _ in rows], columns=list(_COLUMNS)),
+        levels=pd.DataFrame([], columns=list(_LEVELS)),
+    )
