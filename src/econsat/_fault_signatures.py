@@ -113,7 +113,7 @@ class Signatures:
     def answer(self, path: str) -> bytes | None:
         """Return the JSON of the token endpoint, or None when `path` does not lie below it."""
         parts = path.removeprefix(self.endpoint.rstrip("/") + "/").split("/")
-        if not path.startswith(self.endpoint.rstrip("/") + "/") or not all(parts):
+        if not path.startswith(self.endpoint.rstrip("/") + "/") or len(parts) != 2 or not all(parts):
             return None
         end = self.clock() + timedelta(seconds=self.seconds)
         return json.dumps({"msft:expiry": _iso(end), "token": self.token()}).encode()
