@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 
-__all__ = ["NEVER", "Address", "Network", "kind_of", "kind_of_name", "literal", "looks_numeric"]
+__all__ = ["NEVER", "Address", "Network", "kind_of", "kind_of_name", "literal", "looks_numeric", "never_in"]
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -146,6 +146,17 @@ def kind_of(address: Address) -> str:
     if kind is not None:
         return kind
     return "public" if isinstance(address, ipaddress.IPv4Address) or address in _GLOBAL_V6 else "reserved"
+
+
+def never_in(network: Network) -> str | None:
+    """Return the key of `NEVER` that holds for all of a network, None where some of it may be asked."""
+    if network.num_addresses == 1:
+        kind = kind_of(network.network_address)
+        return kind if kind in NEVER else None
+    for outer, kind in _TABLE[network.version]:
+        if kind in NEVER and int(outer[0]) <= int(network[0]) and int(network[-1]) <= int(outer[-1]):
+            return kind
+    return None
 
 
 def kind_of_name(name: str) -> str:

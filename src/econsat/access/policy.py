@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 from urllib.parse import quote
 
-from econsat.access._addresses import NEVER, Address, Network, kind_of, kind_of_name, literal, looks_numeric
+from econsat.access._addresses import NEVER, Address, Network, kind_of, kind_of_name, literal, looks_numeric, never_in
 from econsat.access.redact import shown, unsigned
 from econsat.errors import ParameterError, RefusedError
 
@@ -127,7 +127,7 @@ class Policy:
     def __post_init__(self) -> None:
         for key in ("http", "hosts"):
             value = getattr(self, key)
-            if value is not None:
+            if value is not None or key == "http":
                 object.__setattr__(self, key, tuple(_pattern(text, key) for text in _texts(value, key)))
         if self.hosts == ():
             raise ParameterError("hosts is empty, so that nothing could be asked: pass None for every public host")
@@ -260,7 +260,7 @@ class _Asked:
         raise RefusedError(
             f"{what}{self.named or shown(href) or 'an empty address'} is refused: {rule}{tail}",
             kind="refused",
-            href=unsigned(href[:_MAX_HREF]),
+            href=unsigned(href)[:_MAX_HREF],
         )
 
     def parts(self) -> tuple[str, str, int | None, str]:
@@ -486,9 +486,9 @@ def _private(text: str) -> str:
         if kind_of_name(host) in NEVER:
             raise ParameterError(f"private holds {text!r}, {NEVER[kind_of_name(host)]}: nothing permits it") from None
         return host
-    ends = {kind_of(network.network_address), kind_of(network.broadcast_address)}
-    if ends <= NEVER.keys():
-        raise ParameterError(f"private holds {text!r}, {NEVER[ends.pop()]}: nothing permits it")
+    kind = never_in(network)
+    if kind is not None:
+        raise ParameterError(f"private holds {text!r}, {NEVER[kind]}: nothing permits it")
     return str(network)
 
 

@@ -100,15 +100,22 @@ def _piece(piece: str, depth: int) -> str | None:
     name, equals, value = piece.partition("=")
     if equals and _SECRET.fullmatch(unquote_plus(name).strip()):
         return None
-    plain = unquote(value if equals else name)
-    if "%" not in piece or plain == (value if equals else name):
+    text = value if equals else name
+    plain = text
+    for _ in range(_MAX_NESTED):
+        plain, before = unquote(plain), plain
+        if plain == before:
+            break
+    else:
+        return None
+    if not any(mark in plain for mark in "?&;@"):
         return piece
     if depth == _MAX_NESTED:
         return None
     cleaned = _IN_VALUE.sub("", _unsigned(plain, depth + 1))
-    return (
-        piece if cleaned == plain else f"{name}{equals}{quote(cleaned, safe='')}" if equals else quote(cleaned, safe="")
-    )
+    if cleaned == plain:
+        return piece
+    return name * bool(equals) + equals + (cleaned if plain == text else quote(cleaned, safe=""))
 
 
 def shown(href: str) -> str:
@@ -123,8 +130,10 @@ def shown(href: str) -> str:
     >>> shown("/data/catalog.json")
     '/data/catalog.json'
     """
+    asked = "?" in href.partition("#")[0]
+    href = unsigned(href)
     if "://" in href or is_url(href) or href.startswith("//"):
-        href = unsigned(href[: 16 * _MAX_SHOWN]).partition("?")[0] + ("?..." if "?" in href.partition("#")[0] else "")
+        href = href.partition("?")[0] + ("?..." if asked else "")
     text = href if len(href) <= _MAX_SHOWN else href[: _MAX_SHOWN - 1] + "…"
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
