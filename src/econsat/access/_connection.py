@@ -115,7 +115,9 @@ class Connector:
                 connection.connect()
             connection.timeout = watch.patience(watch.silence)
             connection.sock.settimeout(connection.timeout)
-            connection.request(method, target, body, headers, preload_content=False, decode_content=False)
+            # In the spelling that the oldest servers know.
+            spelled = Hidden((name.title(), value) for name, value in headers.items())
+            connection.request(method, target, body, spelled, preload_content=False, decode_content=False)
             response = http.client.HTTPConnection.getresponse(connection)
             return Answer(response, connection, partial(self._keep, key))
         except Exception as error:  # noqa: BLE001

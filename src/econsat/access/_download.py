@@ -106,7 +106,9 @@ class Download:
         self._start_bar(total)
         for chunk in answer.chunks(_CHUNK):
             if not part.size and looks_like_html(chunk):
-                raise TryError("html", "the server returned HTML (a login page?)", status=answer.status)
+                raise TryError(
+                    "html", "what the server sent is an HTML page (a login page?), not the file", status=answer.status
+                )
             self._fits(max(total or 0, part.size + len(chunk)), total)
             part.write(chunk)
             self._tick(len(chunk))

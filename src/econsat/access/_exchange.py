@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -87,11 +88,12 @@ class Exchange:
         method, body, found_in = ask.method, ask.body, ask.found_in
         here = self.policy.check(href, found_in=found_in, what=ask.what)
         secrets = _secrets(here, headers)
-        seen = set()
+        seen: Counter[tuple[str, str]] = Counter()
         for _ in range(self.policy.max_redirects + 1):
-            if (method, here) in seen:
-                raise TryError("redirect", f"it is sent on in a circle, back to {shown(here)}")
-            seen.add((method, here))
+            seen[method, here] += 1
+            # Once may be a server that needed to wake up; a circle never ends.
+            if seen[method, here] > 2:
+                raise TryError("redirect", f"its redirects lead in a circle, back to {shown(here)}")
             watch.check = _Check(self.policy, found_in, ask.what)
             self.tally.add(host=host_of(here), requests=1)
             answer = self.connector.ask(method, here, body=body, headers=headers, watch=watch)
@@ -112,11 +114,11 @@ class Exchange:
                 headers.pop("content-type", None)
             found_in, here = here, after
             secrets = Secrets(secrets | _secrets(here, {}))
-        raise TryError("redirect", f"it is sent on more than {self.policy.max_redirects} times (`max_redirects`)")
+        raise TryError("redirect", f"it leads to more than {self.policy.max_redirects} redirects (`max_redirects`)")
 
     def _onward(self, here: str, location: str, ask: Ask) -> str:
         if not location:
-            raise TryError("redirect", "it is sent on, but not said where to")
+            raise TryError("redirect", "it leads to nowhere: a redirect without an address")
         try:
             after = urljoin(here, location)
             scheme = urlsplit(after).scheme.lower()

@@ -65,7 +65,7 @@ class Names:
             except TimeoutError:
                 why, late = f"no connection within {watch.connect:g} s (`connect`)", True
             except OSError as error:
-                why, late = error.strerror or type(error).__name__, False
+                why, late = f"no connection: {error.strerror or type(error).__name__}", False
             else:
                 if entry is not found[0]:
                     self._known[host, port] = (self._clock(), [entry, *(e for e in found if e is not entry)])

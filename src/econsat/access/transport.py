@@ -349,7 +349,8 @@ class Transport:
         sent = Hidden(headers or {})
         secret = Hidden(secret_headers or {})
         del headers, secret_headers
-        if secret and host_of(href) not in {host.lower() for host in secret_hosts}:
+        plain = self.access.policy.check(href, found_in=found_in, what=what)
+        if secret and host_of(plain) not in {host.lower() for host in secret_hosts}:
             raise RefusedError(
                 f"{what + ': ' if what else ''}{shown(href)} is not at a host that may be sent the secret headers "
                 f"({', '.join(secret_hosts) or 'none is named'}); name it in secret_hosts",

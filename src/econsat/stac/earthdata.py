@@ -22,9 +22,10 @@ from urllib.parse import unquote, urlsplit
 import pystac
 
 from econsat._download import cache_folder
+from econsat.access.redact import is_url, shown, unsigned
+from econsat.access.settings import Access
+from econsat.access.transport import Transport
 from econsat.errors import CredentialsError, DataError, EmptySearchError, ParameterError, SizeError
-from econsat.stac._http import is_url, shown
-from econsat.stac._provenance import unsigned
 from econsat.stac._transfer import HOW, Secret, Transfer, trusted, what_came
 
 __all__ = ["HOSTS", "download"]
@@ -58,8 +59,9 @@ def download(
     """Fetch the HDF5 files of items, those that are not there yet.
 
     A file is written beside its place, checked (HDF5, the length that the server, the item and the file itself state)
-    and moved there; what fails is not kept. A file that is there and whole is not fetched again, nor is a token needed
-    for it.
+    and moved there; what fails a check is not kept. What came before a connection broke is kept (hidden, as
+    ``.NAME.*.part``), and the next try goes on behind it, also in a later call, if the file has not changed since. A
+    file that is there and whole is not fetched again, nor is a token needed for it.
 
     Parameters
     ----------
@@ -81,7 +83,7 @@ def download(
     timeout : float
         Seconds to wait for a connection, and for each pause in an answer.
     retries : int
-        How often a request, or a file that broke off, is tried again (from its beginning).
+        How often a request, or a file that broke off, is tried again; a try that brought bytes starts the count anew.
     backoff : float
         Seconds of the first pause between tries; doubled each time.
 
@@ -142,15 +144,14 @@ def download(
             f"{len(lacking)} of {len(listed)} files must be fetched, and no Earthdata token was given. {HOW}."
         )
     left = max_bytes
-    with (
-        _Bar(progress if lacking else None, total) as bar,
-        Transfer(allowed, secret, timeout, retries, backoff) as link,
-    ):
+    patience = Access(connect=timeout, timeout=timeout, retries=retries, backoff=backoff)
+    with _Bar(progress if lacking else None, total) as bar, Transport(patience) as transport:
+        link = Transfer(allowed, secret, transport)
         for item in lacking:
             target = places[item.id]
             _make(target.parent)
             got = link.fetch(
-                _href(item, asset), target, what=f"item {item.id!r}", budget=left, ticks=bar.update,
+                _href(item, asset), target, what=f"item {item.id!r}", budget=left, progress=bar.share,
                 expected=_Expected(item, asset),
             )  # fmt: skip
             left = None if left is None else left - got
@@ -294,9 +295,23 @@ class _Bar:
         if self._bar is not None:
             self._bar.close()
 
+    def share(self, **_: Any) -> _Share:
+        """Return what one file counts its bytes with."""
+        return _Share(self._bar)
+
+
+class _Share:
+    """The part of a progress bar that one file has."""
+
+    def __init__(self, bar: Any) -> None:
+        self._bar = bar
+
     def update(self, count: int) -> None:
         if self._bar is not None:
             self._bar.update(count)
+
+    def close(self) -> None:
+        """Leave the bar to the next file."""
 
 
 def _local(item: pystac.Item, asset: str, place: Path) -> pystac.Item:
