@@ -12,7 +12,7 @@ from econsat.errors import RadiometryError
 if TYPE_CHECKING:
     import pystac
 
-__all__ = ["S2_OFFSET_DN", "Linear", "complete"]
+__all__ = ["S2_OFFSET_DN", "Linear", "complete", "fills"]
 
 # Sentinel-2 Products Specification Document: QUANTIFICATION_VALUE 10000; from processing baseline 04.00 (25
 # January 2022) BOA_ADD_OFFSET / RADIO_ADD_OFFSET -1000, so reflectance = (DN - 1000) / 10000.
@@ -45,6 +45,50 @@ class Linear:
     standard_name: str | None = None
     """CF standard name."""
     notes: tuple[str, ...] = ()
+    in_doubt: bool = False
+    """Whether the offset may or may not be in the pixels, whatever the metadata say."""
+
+
+def fills(item: pystac.Item, names: Iterable[object], *, dtype: str) -> tuple[tuple[float, ...], str]:
+    """Return the stored numbers that mean "no data" by a product's specification, the one to be expected first.
+
+    Parameters
+    ----------
+    item : pystac.Item
+        The item.
+    names : iterable
+        What the band is called.
+    dtype : str
+        Type of the stored numbers.
+
+    Returns
+    -------
+    fills : tuple of float
+        Empty where the product is not known.
+    source : str
+        Who says so.
+    """
+    called = [name for name in names if isinstance(name, str)]
+    if item.collection_id == "sentinel-1-rtc" and dtype == "float32":
+        # Linear power is positive; whole scenes are known to be filled with zeros (PlanetaryComputer issue 493).
+        return (-32768.0, 0.0), "the template of sentinel-1-rtc; zero is no power"
+    if dtype != "uint16":
+        return (), ""
+    if _is_sentinel2(item) and any(_S2_BAND.fullmatch(name) or _REFLECTIVE.fullmatch(name) for name in called):
+        return (0.0,), _S2_SOURCE
+    if _landsat_level2(item):
+        if "qa_pixel" in called or "QA_PIXEL" in called:
+            return (1.0,), _LANDSAT_SOURCE
+        kinds = (_LANDSAT_THERMAL, _LANDSAT_REFLECTIVE, _REFLECTIVE)
+        if any(kind.fullmatch(name) for name in called for kind in kinds):
+            return (0.0,), _LANDSAT_SOURCE
+    return (), ""
+
+
+def _is_sentinel2(item: pystac.Item) -> bool:
+    properties = item.properties
+    family = f"{item.collection_id} {properties.get('platform')} {properties.get('constellation')}".lower()
+    return "sentinel-2" in family or "sentinel-s2" in family
 
 
 def complete(
@@ -77,11 +121,9 @@ def complete(
         It cannot be told whether Sentinel-2's offset is in the pixels.
     """
     called = [name for name in names if isinstance(name, str)]
-    properties = item.properties
-    family = f"{item.collection_id} {properties.get('platform')} {properties.get('constellation')}".lower()
     if dtype != "uint16":
         return stated, ""
-    if "sentinel-2" in family or "sentinel-s2" in family:
+    if _is_sentinel2(item):
         if any(_S2_BAND.fullmatch(name) or _REFLECTIVE.fullmatch(name) for name in called):
             return _sentinel2(item, stated, where), "Sentinel-2"
     elif _landsat_level2(item):
@@ -134,9 +176,11 @@ def _sentinel2(item: pystac.Item, stated: Linear, where: str) -> Linear:
     flags = {key: item.properties[key] for key in _FLAGS if isinstance(item.properties.get(key), bool)}
     if len(set(flags.values())) > 1:
         raise RadiometryError(f"{where}: the item contradicts itself: {flags}. Correct its properties.")
+    baseline = _baseline(item)
+    # Before baseline 04.00 there was no offset that could have been left in or taken off twice.
+    stated = replace(stated, in_doubt=baseline is None or baseline >= _S2_OFFSET_BASELINE)
     if True in flags.values():
         return _flagged(item, stated, next(iter(flags)))
-    baseline = _baseline(item)
     if baseline is None:
         if stated.offset is None:
             raise RadiometryError(

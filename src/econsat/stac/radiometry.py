@@ -8,21 +8,33 @@ night lights and in dark water they are noise about zero, and cutting them off b
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from econsat.errors import RadiometryError
+from econsat.errors import ParameterError, RadiometryError
 from econsat.stac._grd import read_grd
-from econsat.stac._products import S2_OFFSET_DN, Linear, complete
+from econsat.stac._pixels import Finding, check_pixels, missing, offset_already_applied
+from econsat.stac._products import Linear, complete, fills
+from econsat.stac._stated import Stated, either, stated_fill
 
 if TYPE_CHECKING:
     import pystac
 
-__all__ = ["BandHeader", "Radiometry", "band_radiometry", "offset_already_applied", "read_grd", "to_physical"]
+__all__ = [
+    "BandHeader",
+    "Finding",
+    "Radiometry",
+    "band_radiometry",
+    "check_pixels",
+    "offset_already_applied",
+    "overruled",
+    "read_grd",
+    "to_physical",
+]
 
 # A float32 holds every integer up to 2**24; wider integers need a double.
 _FLOAT32_INTEGER_BYTES = 2
@@ -72,6 +84,10 @@ class Radiometry:
     """What a reader of the result should know: doubts, contradictions and how they were settled."""
     also_nodata: tuple[float, ...] = ()
     """Further stored numbers that mean "no data", where a product has several."""
+    offset_in_doubt: bool = False
+    """Whether the product's offset may or may not be in the pixels, so that `check_pixels` looks."""
+    zeros_in_doubt: bool = False
+    """Whether scenes of the product are known to be filled with zeros."""
 
     @property
     def out_dtype(self) -> str:
@@ -108,6 +124,7 @@ class Radiometry:
             "unit": self.unit,
             "unit_from": self.unit_from,
             "stored_as": self.dtype,
+            **({"offset_checked": "pixels of each window that is read"} if self.offset_in_doubt else {}),
         }
         return [mask, scaling, *({"step": "note", "band": band, "text": text} for text in self.notes)]
 
@@ -146,65 +163,16 @@ def to_physical(stored: NDArray[Any], radiometry: Radiometry) -> NDArray[np.floa
         raise RadiometryError(
             f"pixels of type {stored.dtype} have no scale and offset: only integers and real numbers do"
         )
-    found = [_missing(stored, fill) for fill in (radiometry.nodata, *radiometry.also_nodata)]
+    found = [missing(stored, fill) for fill in (radiometry.nodata, *radiometry.also_nodata)]
     out = np.dtype(radiometry.out_dtype)
     if radiometry.scale == 1.0 and radiometry.offset == 0.0:
         physical = stored.astype(out)
     else:
         physical = (stored.astype("float64") * radiometry.scale + radiometry.offset).astype(out)
-    for missing in found:
-        if missing is not None:
-            physical[missing] = np.nan
+    for where in found:
+        if where is not None:
+            physical[where] = np.nan
     return physical
-
-
-def _missing(stored: NDArray[Any], nodata: float | None) -> NDArray[np.bool_] | None:
-    if nodata is None or math.isnan(nodata):
-        return None
-    if stored.dtype.kind == "f":
-        # In the type of the pixels: -999.9 as a double equals no float32.
-        largest = float(np.finfo(stored.dtype).max)
-        if largest < abs(nodata) < math.inf:
-            # The largest float32, a common fill value, is often written rounded up; anything beyond it is in no pixel.
-            if not math.isclose(abs(nodata), largest, rel_tol=1e-6):
-                return None
-            nodata = math.copysign(largest, nodata)
-        return np.asarray(stored == stored.dtype.type(nodata))
-    limits = np.iinfo(stored.dtype)
-    if not (float(nodata).is_integer() and limits.min <= nodata <= limits.max):
-        return None
-    return np.asarray(stored == stored.dtype.type(int(nodata)))
-
-
-def offset_already_applied(stored: NDArray[Any], *, nodata: float | None = 0.0, share: float = 0.2) -> bool:
-    """Tell from the pixels whether the Sentinel-2 offset of -1000 has been taken off already.
-
-    Where it has not, hardly a valid pixel lies below 1000. Catalogs are known to be wrong about it, both ways
-    (issues 66 and 71 of Earth Search), and a scene of deep shadow or dark water may look like it: take it as
-    a reason to look.
-
-    Parameters
-    ----------
-    stored : numpy.ndarray, any shape
-        Stored numbers of one reflectance band.
-    nodata : float, optional
-        Stored number that means "no data".
-    share : float, optional
-        Share of valid pixels below 1000 from which the answer is yes.
-
-    Returns
-    -------
-    bool
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> offset_already_applied(np.array([0, 310, 420, 2500])), offset_already_applied(np.array([0, 1310]))
-    (True, False)
-    """
-    missing = _missing(stored, nodata)
-    valid = stored if missing is None else stored[~missing]
-    return bool(valid.size) and float(np.mean(valid < -S2_OFFSET_DN)) > share
 
 
 def band_radiometry(
@@ -256,7 +224,7 @@ def band_radiometry(
     >>> r.nodata, r.scale, r.offset, r.unit, r.scale_from
     (0.0, 0.5, 0.0, 'K', "the asset's raster:bands")
     """
-    meta = _Stated(item, asset, band)
+    meta = Stated(item, asset, band)
     where = f"item {item.id!r}, asset {asset!r}, band {band}"
     notes: list[str] = []
     dtype = header.dtype if header is not None else meta.text("data_type")[0]
@@ -271,14 +239,17 @@ def band_radiometry(
     if header is not None and said is not None and said != header.dtype:
         notes.append(f"item {item.id}: data_type says {said}, the file holds {header.dtype}; the file is followed")
 
-    fill, fill_from = _fill(meta, header, override=nodata, where=where)
+    known, known_from = fills(item, meta.names, dtype=dtype)
+    fill, fill_from = stated_fill(meta, header, known, override=nodata, where=where)
+    if fill is None and known:
+        fill, fill_from = known[0], known_from
     if fill is None:
         notes.append(f"item {item.id}: no fill value is stated, so no pixel is masked (zeros may mean no data)")
-    elif np.dtype(dtype).kind in "iu" and _missing(np.zeros(1, dtype), fill) is None and not math.isnan(fill):
+    elif np.dtype(dtype).kind in "iu" and missing(np.zeros(1, dtype), fill) is None and not math.isnan(fill):
         notes.append(f"item {item.id}: the fill value {fill:g} does not fit into {dtype} and masks nothing")
 
-    scale, scale_from = _either(meta, "scale", header.scale if header else 1.0, 1.0, where=where)
-    offset, offset_from = _either(meta, "offset", header.offset if header else 0.0, 0.0, where=where)
+    scale, scale_from = either(meta, "scale", header.scale if header else 1.0, 1.0, where=where)
+    offset, offset_from = either(meta, "offset", header.offset if header else 0.0, 0.0, where=where)
     unit, unit_from = meta.text("unit")
     if unit is None and header is not None and header.unit:
         unit, unit_from = header.unit, "the file's header"
@@ -304,8 +275,71 @@ def band_radiometry(
         offset_from=linear.offset_from,
         unit_from=unit_from,
         notes=(*notes, *linear.notes),
-        also_nodata=() if nodata is not None else tuple(each for each in meta.fills() if each != fill),
+        also_nodata=()
+        if nodata is not None
+        else tuple(each for each in dict.fromkeys((*meta.fills(), *known)) if each != fill),
+        offset_in_doubt=linear.in_doubt,
+        zeros_in_doubt=nodata is None and dtype == "float32" and 0.0 in known,
     )
+
+
+def overruled(
+    found: Radiometry,
+    rule: Callable[[pystac.Item, str, Radiometry], Radiometry],
+    *,
+    item: pystac.Item,
+    variable: str,
+) -> Radiometry:
+    """Let the caller have the last word on how a band is stored, and write down what it changed.
+
+    Parameters
+    ----------
+    found : Radiometry
+        What `band_radiometry` found.
+    rule : callable
+        Takes item, variable and `found`, returns the Radiometry to use.
+    item : pystac.Item
+        The item.
+    variable : str
+        Name of the variable.
+
+    Returns
+    -------
+    Radiometry
+
+    Raises
+    ------
+    ParameterError
+        The rule is not callable or returns something else.
+
+    Examples
+    --------
+    >>> import datetime, pystac
+    >>> from dataclasses import replace
+    >>> item = pystac.Item("scene", None, None, datetime.datetime(2024, 1, 1), {})
+    >>> found = Radiometry("uint16", 0.0, 1e-4, -0.1, offset_from="its metadata")
+    >>> used = overruled(found, lambda item, variable, r: replace(r, offset=0.0), item=item, variable="red")
+    >>> used.offset, used.offset_from, used.notes[0]
+    (0.0, 'the argument radiometry=', 'item scene: radiometry= changed offset from -0.1 (its metadata) to 0.0')
+    """
+    if not callable(rule):
+        raise ParameterError(f"radiometry= is {rule!r:.100}: pass a function of item, variable and Radiometry")
+    used = rule(item, variable, found)
+    if not isinstance(used, Radiometry):
+        raise ParameterError(
+            f"radiometry= returned {type(used).__name__} for item {item.id!r}, {variable!r}: it must return a "
+            "Radiometry, such as dataclasses.replace(r, offset=0.0)"
+        )
+    changes: dict[str, Any] = {}
+    notes = []
+    for key in ("nodata", "scale", "offset", "unit"):
+        before, after = getattr(found, key), getattr(used, key)
+        if str(before) == str(after):
+            continue
+        source = getattr(found, f"{key}_from")
+        notes.append(f"item {item.id}: radiometry= changed {key} from {before} ({source}) to {after}")
+        changes[f"{key}_from"] = "the argument radiometry="
+    return replace(used, notes=(*used.notes, *notes), **changes)
 
 
 def _is_real(dtype: str) -> bool:
@@ -314,98 +348,3 @@ def _is_real(dtype: str) -> bool:
     except TypeError:
         # GDAL's complex integers have no counterpart in numpy.
         return False
-
-
-class _Stated:
-    """The fields of one band, looked up where the versions of STAC put them, nearest place first."""
-
-    def __init__(self, item: pystac.Item, asset: str, band: int) -> None:
-        fields: Mapping[str, Any] = item.assets[asset].extra_fields
-        self.common = self._entry(fields.get("bands"), band)
-        self.eo = self._entry(fields.get("eo:bands"), band)
-        raster = self._entry(fields.get("raster:bands"), band)
-        self.names = [asset, *(entry.get(k) for entry in (self.common, self.eo) for k in _NAME_FIELDS)]
-        self._places: tuple[tuple[Mapping[str, Any], str, str], ...] = (
-            (self.common, "raster:", "the asset's bands"),
-            (fields, "raster:", "the asset"),
-            (raster, "", "the asset's raster:bands"),
-            (item.properties, "raster:", "the item's properties"),
-        )
-
-    @staticmethod
-    def _entry(bands: object, band: int) -> Mapping[str, Any]:
-        if isinstance(bands, Sequence) and not isinstance(bands, str) and len(bands) >= band:
-            entry = bands[band - 1]
-            return entry if isinstance(entry, Mapping) else {}
-        return {}
-
-    def text(self, key: str) -> tuple[str | None, str]:
-        for place, _, name in self._places:
-            if isinstance(place.get(key), str):
-                return str(place[key]), name
-        return None, "not stated"
-
-    def number(self, key: str) -> tuple[float | None, str]:
-        for place, prefix, name in self._places:
-            full = prefix + key if key in ("scale", "offset") else key
-            value = place.get(full)
-            if value is None:
-                continue
-            try:
-                return float(value), name
-            except (TypeError, ValueError):
-                raise RadiometryError(f"{name} has {full} = {value!r}, which is not a number") from None
-        return None, "not stated"
-
-    def fills(self) -> tuple[float, ...]:
-        """Return all numbers that mean "no data" where the item lists several, as ``econsat:nodata`` of the band."""
-        listed = self.common.get("econsat:nodata")
-        if listed is None:
-            return ()
-        try:
-            return tuple(float(value) for value in listed)
-        except (TypeError, ValueError):
-            raise RadiometryError(
-                f"the asset's bands have econsat:nodata = {listed!r}, which is no list of numbers"
-            ) from None
-
-
-_NAME_FIELDS = ("name", "common_name", "eo:common_name")
-
-
-def _fill(meta: _Stated, header: BandHeader | None, *, override: float | None, where: str) -> tuple[float | None, str]:
-    if override is not None:
-        return float(override), "the argument nodata="
-    said, place = meta.number("nodata")
-    found = header.nodata if header is not None else None
-    if said is None or math.isnan(said):
-        if found is not None and not math.isnan(found):
-            return found, "the file's header"
-        return (said, place) if said is not None else (found, "the file's header" if found is not None else place)
-    if (
-        found is None
-        or math.isnan(found)
-        or any(np.isclose(found, x, rtol=1e-6, atol=0.0) for x in (said, *meta.fills()))
-    ):
-        return said, place
-    raise RadiometryError(
-        f"{where}: {place} says that {said:g} means no data, the file's header says {found:g}. Look at the "
-        "pixels and pass nodata=."
-    )
-
-
-def _either(meta: _Stated, key: str, found: float, neutral: float, *, where: str) -> tuple[float | None, str]:
-    said, place = meta.number(key)
-    if said is not None and not math.isfinite(said):
-        raise RadiometryError(f"{where}: {place} states {key} = {said}, which is not a finite number")
-    if found == neutral:
-        return said, place
-    if said is None:
-        return found, "the file's header"
-    if not np.isclose(said, found, rtol=1e-6, atol=1e-12):
-        raise RadiometryError(
-            f"{where}: {place} states {key} = {said:g}, the file's header {found:g}; applying either may be "
-            "wrong. "
-            "Correct the item's metadata."
-        )
-    return said, place
