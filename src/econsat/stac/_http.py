@@ -8,9 +8,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import unquote, urljoin, urlsplit
 
-from urllib3 import BaseHTTPResponse
-from urllib3.util import Retry
-
 from econsat.access.parse import parse_json
 from econsat.access.redact import brief, is_url, shown
 from econsat.access.settings import Access
@@ -110,31 +107,6 @@ def split_address(error: AccessError) -> tuple[str, str]:
     """
     where, colon, said = str(error).partition(": ")
     return (where, said) if colon and is_url(where) else (shown(error.href), str(error))
-
-
-# For _transfer.py, until it goes through the transport as well.
-TRANSIENT = (429, 500, 502, 503, 504)
-
-
-class PoliteRetry(Retry):
-    """urllib3's retry, which honours Retry-After up to a minute."""
-
-    def get_retry_after(self, response: BaseHTTPResponse) -> float | None:
-        """Return the seconds that the server asks for, at most 60."""
-        seconds = super().get_retry_after(response)
-        return None if seconds is None else min(seconds, 60.0)
-
-
-def retry_policy(retries: int, backoff: float) -> Retry:
-    """Return the retry policy for every method."""
-    return PoliteRetry(
-        total=retries,
-        backoff_factor=backoff,
-        status_forcelist=TRANSIENT,
-        allowed_methods=None,
-        respect_retry_after_header=True,
-        raise_on_status=False,
-    )
 
 
 @dataclass(frozen=True)
