@@ -27,6 +27,7 @@ from econsat.errors import (
     ParameterError,
     RadiometryError,
     SizeError,
+    SuspectDataWarning,
     SyntheticDataWarning,
     UndatedWarning,
     UnknownBandError,
@@ -138,7 +139,8 @@ class TestValues:
 
     def test_zeros_without_a_stated_fill_count_and_are_noted(self, tmp_path: Path) -> None:
         item = make_item("a", assets={"b": make_raster(tmp_path / "a.tif", np.zeros((4, 4), "uint8"), **_UTM)})
-        cube = load(item, chunks=None)
+        with pytest.warns(SuspectDataWarning, match=r"item 'a', asset 'b': 100% zeros.*nodata=0"):
+            cube = load(item, chunks=None)
         assert int(cube.b.notnull().sum()) == 16
         assert any("no fill value" in s.get("text", "") for s in cube.attrs["provenance"]["steps"])
         masked = load(item, chunks=None, nodata=0)

@@ -6,9 +6,7 @@ plain paths are opened, never GDAL's virtual files.
 
 from __future__ import annotations
 
-import http.client
 import re
-import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,22 +14,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from econsat.access.policy import Policy, permissive
+from econsat.access.policy import DRIVERS, Policy, permissive
 from econsat.access.redact import is_url, shown, unsigned
-from econsat.errors import ParameterError, ReadError, RefusedError
+from econsat.errors import AccessError, ParameterError, ReadError, RefusedError
 
 if TYPE_CHECKING:
     import pystac
 
-__all__ = ["DRIVERS", "Failed", "Failure", "Opened", "document_of", "href_of", "reason"]
+    from econsat.stac._geotiff.reader import RemoteRaster
 
-DRIVERS = ("GTiff", "JP2OpenJPEG")
-"""Drivers that may be allowed: they read the file they are given and no other."""
+__all__ = ["DRIVERS", "Failed", "Failure", "Opened", "document_of", "href_of", "reason"]
 
 # Stands for the document of an item that came from a server which cannot be told: it is trusted with nothing.
 _UNKNOWN = "https://unknown.invalid/"
 _HEAD = 512
-_HEAD_TIMEOUT = 10.0
 _TIFF_MAGIC = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -84,6 +80,8 @@ class Opened:
     """What may be asked."""
     found_in: str | None = None
     """Address or path of the document that names it (see `document_of`); None where only `remote` is known."""
+    file: RemoteRaster | None = field(default=None, compare=False, repr=False)
+    """What reads it, where it lies behind an address."""
 
     def target(self) -> str:
         """Return what may be opened, an address that the policy allows or a plain path, or raise Failed."""
@@ -185,9 +183,9 @@ def document_of(item: pystac.Item) -> str:
 
 _HTTP = {
     401: "HTTP 401: not authorised",
-    403: "HTTP 403: refused (if a signature ran out, sign with patch_url=: it is called at each read)",
+    403: "HTTP 403: refused (if a signature ran out, sign with patch_url= or access=Access(sign=...))",
     404: "HTTP 404: not found",
-    429: "HTTP 429: too many requests, after retries",
+    429: "HTTP 429: too many requests",
 }
 
 
@@ -197,9 +195,9 @@ def reason(error: BaseException, target: str, where: Opened) -> str:
     Parameters
     ----------
     error : BaseException
-        What GDAL raised.
+        What GDAL or the transport raised.
     target : str
-        What was opened, signature and all; it is not repeated.
+        The file of this machine that was opened, if any.
     where : Opened
         The asset.
 
@@ -207,21 +205,20 @@ def reason(error: BaseException, target: str, where: Opened) -> str:
     -------
     str
     """
+    if isinstance(error, AccessError):
+        return _fetching(error, where)
     texts = []
     cause: BaseException | None = error
     while cause is not None:
         texts.append(str(cause))
         cause = cause.__cause__
-    said = _short(texts[-1].replace(target, unsigned(target)))
-    found = re.search(r"HTTP (?:response|error) code\s*:?\s*(\d{3})", " ".join(texts), re.IGNORECASE)
-    seen = int(found[1]) if found else _head(target)
-    if isinstance(seen, int):
-        return _HTTP.get(seen, f"HTTP {seen}{': the server failed, after retries' if seen >= 500 else ''}")
+    said = _short(re.sub(r"'?/vsimem/[^\s,:']*'?:? ?", "", texts[-1]))
+    seen = _TIFF_MAGIC[0] if where.file is not None else _head(target)
     if isinstance(seen, str):
         return seen
     start = seen.lstrip()[:200].lower()
     if start.startswith((b"<!doctype html", b"<html")):
-        text = "server returned HTML (a login page?)" if "://" in target else "this is HTML, not a raster"
+        text = "this is HTML, not a raster"
     elif start.startswith(b"<vrtdataset"):
         text = "refused: this is a VRT, which may read any other file"
     elif seen.startswith(_TIFF_MAGIC):
@@ -231,24 +228,38 @@ def reason(error: BaseException, target: str, where: Opened) -> str:
     return text
 
 
+def _fetching(error: AccessError, where: Opened) -> str:
+    """Return why bytes could not be had, without the address, which stands beside it."""
+    text = str(error).removeprefix(shown(where.href))
+    text = re.sub(r"^(:| could not be read:) ", "", text)
+    tries = f", after {error.attempts} tries" if error.attempts > 1 else ""
+    if isinstance(error, RefusedError):
+        return f"refused: {text.partition(' is refused: ')[2] or text}"
+    if error.kind in ("status", "expired") and error.status is not None:
+        known = _HTTP.get(error.status)
+        if known is None and error.status >= 500:
+            known = f"HTTP {error.status}: the server failed"
+        return f"{known}{tries}" if known else _short(text)
+    if error.kind == "html":
+        return "server returned HTML (a login page?)"
+    if error.kind == "format":
+        return text.replace("GTiff", " or ".join(where.drivers), 1)
+    if error.kind in ("name", "tls", "connection", "timeout"):
+        return f"cannot be reached ({_short(text)})"
+    return _short(text)
+
+
 def _short(text: str) -> str:
     text = re.sub(r"\?\S*", "", " ".join(text.split()))
-    return text if len(text) <= 200 else text[:199] + "…"
+    return text if len(text) <= 300 else text[:299] + "…"
 
 
-def _head(target: str) -> bytes | int | str:
-    """Return the first bytes of a file, an HTTP status, or what went wrong."""
+def _head(target: str) -> bytes | str:
+    """Return the first bytes of a file of this machine, or what went wrong."""
     try:
-        if "://" not in target:
-            with Path(target).open("rb") as file:
-                return file.read(_HEAD)
-        request = urllib.request.Request(target, headers={"Range": f"bytes=0-{_HEAD - 1}"})  # noqa: S310  http(s) only
-        with urllib.request.urlopen(request, timeout=_HEAD_TIMEOUT) as response:  # noqa: S310
-            return bytes(response.read(_HEAD))
-    except urllib.error.HTTPError as error:
-        error.close()
-        return int(error.code)
+        with Path(target).open("rb") as file:
+            return file.read(_HEAD)
     except FileNotFoundError:
         return "no such file"
-    except (OSError, http.client.HTTPException) as error:
-        return f"cannot be reached ({_short(str(getattr(error, 'reason', error)))})"
+    except OSError as error:
+        return f"cannot be opened ({_short(str(error.strerror or error))})"

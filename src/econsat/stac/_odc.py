@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
     from odc.loader import RasterLoadParams, RasterSource
 
+    from econsat.stac._ledger import Ledger
+
 __all__ = ["Cell", "assemble"]
 
 _PROJECTION = "https://stac-extensions.github.io/projection/v2.0.0/schema.json"
@@ -67,10 +69,12 @@ class _Parser:
 
 
 class _Reader(RioReader):
-    def __init__(self, src: RasterSource, ctx: Any, failures: list[Failure] | None) -> None:
+    def __init__(
+        self, src: RasterSource, ctx: Any, failures: list[Failure] | None, ledger: Ledger | None = None
+    ) -> None:
         super().__init__(src, ctx)
         self._source: Source | None = src.driver_data
-        self._failures = failures
+        self._failures, self._ledger = failures, ledger
 
     def read(
         self, cfg: RasterLoadParams, dst_geobox: GeoBox, *, dst: Any = None, selection: Any = None
@@ -79,10 +83,10 @@ class _Reader(RioReader):
         if self._source is None:
             return (slice(0, 0), slice(0, 0)), np.empty((0, 0), str(cfg.dtype))
         try:
-            return self._source.read(dst_geobox, resampling=cfg.resampling, dtype=str(cfg.dtype))
+            return self._source.read(dst_geobox, resampling=cfg.resampling, dtype=str(cfg.dtype), ledger=self._ledger)
         except Failed as failed:
             if self._failures is None:
-                # GDAL's own text may repeat the signed address: keep it out of tracebacks.
+                # The text of a cause may repeat more than is shown: keep it out of tracebacks.
                 raise failed.failure.error() from None
             self._failures.append(failed.failure)
             return (slice(0, 0), slice(0, 0)), np.empty((0, 0), str(cfg.dtype))
@@ -91,9 +95,9 @@ class _Reader(RioReader):
 class Driver(RioDriver):
     """odc's driver for rasters, with our reader and GDAL's settings."""
 
-    def __init__(self, md_parser: Any, *, failures: list[Failure] | None = None) -> None:
+    def __init__(self, md_parser: Any, *, failures: list[Failure] | None = None, ledger: Ledger | None = None) -> None:
         super().__init__(md_parser=md_parser)
-        self._failures = failures
+        self._failures, self._ledger = failures, ledger
 
     def __getstate__(self) -> dict[str, Any]:
         # The parser holds every item; workers only read.
@@ -105,7 +109,7 @@ class Driver(RioDriver):
 
     def open(self, src: RasterSource, ctx: Any) -> _Reader:
         """Return the reader of one source."""
-        return _Reader(src, ctx, self._failures)
+        return _Reader(src, ctx, self._failures, self._ledger)
 
 
 def _stand_in(key: str, name: str, cell: Cell, geobox: GeoBox) -> pystac.Item:
@@ -135,6 +139,7 @@ def assemble(
     chunks: Mapping[str, int] | None,
     resampling: str | Mapping[str, str],
     failures: list[Failure] | None,
+    ledger: Ledger | None,
     workers: int,
     progress: Callable[[Any], Any] | None,
 ) -> xr.Dataset:
@@ -154,6 +159,8 @@ def assemble(
         Method, or variable to method.
     failures : list or None
         Where failed reads are written down; None: the first one is raised.
+    ledger : Ledger or None
+        Where all reads are counted, when reading now.
     workers : int
         Threads, when reading now.
     progress : callable, optional
@@ -186,7 +193,7 @@ def assemble(
     cube = odc.stac.load(
         items,
         list(bands),
-        driver=Driver(_Parser(bands, sources), failures=failures),
+        driver=Driver(_Parser(bands, sources), failures=failures, ledger=ledger),
         geobox=geobox,
         groupby=lambda item, _parsed, _index: groups[item.id],
         chunks=None if chunks is None else dict(chunks),

@@ -6,15 +6,19 @@ import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pystac
 from rasterio.errors import NotGeoreferencedWarning
 
+from econsat.access import Access
+from econsat.access.redact import is_url
+from econsat.access.signing import from_function, signer_for
 from econsat.errors import EmptySearchError, ParameterError, RadiometryError, ReadError, UnknownBandError
 from econsat.stac import _bands, _href, _read
+from econsat.stac._geotiff.reader import RemoteRaster, Session
 from econsat.stac._place import place
 from econsat.stac.radiometry import Radiometry, band_radiometry
 
@@ -81,22 +85,75 @@ def find(
     bands: str | Iterable[str] | None,
     *,
     allow_missing: bool,
-    drivers: tuple[str, ...],
+    drivers: tuple[str, ...] | None,
     patch_url: Callable[[str], str] | None,
+    access: Access | None = None,
+    verify: bool = False,
 ) -> Job:
     wanted = []
+    session = Session(Access() if access is None else access, default_cache=access is None)
+    files: dict[tuple[Any, ...], RemoteRaster] = {}
     for variable, refs in _bands.resolve(items, bands, allow_missing=allow_missing).items():
         for item, ref in zip(items, refs, strict=True):
             one = Wanted(variable, item, ref)
             if ref is None:
                 one.failure = _href.Failure(item.id, variable, item.get_self_href() or "", "the item has no such band")
             else:
-                href, remote = _href.href_of(item, ref.asset)
-                one.where = _href.Opened(
-                    item.id, ref.asset, href, remote, drivers, patch_url, found_in=_href.document_of(item)
+                one.where = _opened(
+                    item, ref.asset, drivers=drivers, patch_url=patch_url, session=session, files=files, verify=verify
                 )
             wanted.append(one)
     return Job(wanted)
+
+
+def _opened(
+    item: pystac.Item,
+    asset: str,
+    *,
+    drivers: tuple[str, ...] | None,
+    patch_url: Callable[[str], str] | None,
+    session: Session,
+    files: dict[tuple[Any, ...], RemoteRaster],
+    verify: bool,
+) -> _href.Opened:
+    """Say where an asset is read from; what lies behind one address is one file, whatever the number of its bands."""
+    href, remote = _href.href_of(item, asset)
+    policy = session.access.policy
+    allowed = policy.drivers_for(item.collection_id) if drivers is None else drivers
+    found_in = _href.document_of(item)
+    where = _href.Opened(item.id, asset, href, remote, allowed, patch_url, policy, found_in)
+    if not _is_remote(href, patch_url):
+        return where
+    fields = item.assets[asset].extra_fields
+    size, checksum = fields.get("file:size"), fields.get("file:checksum")
+    size = size if isinstance(size, int) and not isinstance(size, bool) and size > 0 else None
+    checksum = checksum if isinstance(checksum, str) else None
+    key = (href, allowed, found_in, size, checksum)
+    if key not in files:
+        files[key] = RemoteRaster(
+            href,
+            session=session,
+            signer=signer_for(session.access, href, _root(item)) if patch_url is None else from_function(patch_url),
+            found_in=found_in,
+            drivers=allowed,
+            expected_size=size,
+            checksum=checksum,
+            verify=verify and checksum is not None,
+        )
+    return replace(where, file=files[key])
+
+
+def _is_remote(href: str, patch_url: Callable[[str], str] | None) -> bool:
+    if is_url(href) or patch_url is None:
+        return is_url(href)
+    # A function may make an address of s3:// and its like.
+    made = patch_url(href)
+    return isinstance(made, str) and is_url(made)
+
+
+def _root(item: pystac.Item) -> str | None:
+    links = [link.get_target_str() for rel in ("root", "self") for link in item.get_links(rel)]
+    return next((href for href in links if href), None)
 
 
 def probe(job: Job, *, threads: int, progress: Callable[[Any], Any] | None) -> None:

@@ -1,12 +1,13 @@
 """Opening rasters: what their headers say, and their pixels in physical units.
 
-Nothing here trusts a catalog. Only the drivers asked for may open a file, since a VRT called ``.tif`` could
-read any other; what fails is said in words, with the item and the asset.
+Nothing here trusts a catalog. Remote GeoTIFFs are read by our own ranges and decoded from memory (`_geotiff`); GDAL
+opens nothing but files of this machine, and memory. Only the drivers asked for may open a file, since a VRT called
+``.tif`` could read any other; what fails is said in words, with the item and the asset.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +20,11 @@ from odc.loader import RioDriver
 from rasterio.enums import MaskFlags
 from rasterio.errors import RasterioError, RasterioIOError
 
+from econsat.errors import AccessError
+from econsat.stac._geotiff._zeros import whole_tiles
+from econsat.stac._geotiff.assemble import Part
 from econsat.stac._href import Failed, Opened, reason
+from econsat.stac._ledger import Ledger, Stored
 from econsat.stac._warp import Window, paste, shrink, warp, window
 from econsat.stac.radiometry import BandHeader, Radiometry, to_physical
 
@@ -29,17 +34,8 @@ GDAL = {
     # Reading the folder would open side files that nobody named.
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     "GDAL_PAM_ENABLED": "NO",
-    # GDAL retries 429, 500, 502, 503 and 504 only when told to.
-    "GDAL_HTTP_MAX_RETRY": "5",
-    "GDAL_HTTP_RETRY_DELAY": "0.5",
-    "GDAL_HTTP_CONNECTTIMEOUT": "10",
-    "GDAL_HTTP_TIMEOUT": "120",
-    "GDAL_HTTP_LOW_SPEED_TIME": "30",
-    "GDAL_HTTP_LOW_SPEED_LIMIT": "1",
-    # Several ranges in one request are read without retries (GDAL issue 12933).
-    "GDAL_HTTP_MULTIRANGE": "SERIAL",
 }
-"""GDAL's settings while reading; what the caller configured with odc or rasterio wins."""
+"""GDAL's settings while reading; what the caller configured with odc or rasterio wins. It sees no network."""
 
 # A file may claim a block so large that one pixel of it fills the memory.
 _MAX_BLOCK_BYTES = 2**30
@@ -64,14 +60,12 @@ class Header:
 
 def settings() -> dict[str, Any]:
     """Return GDAL's settings: ours, overruled by what the caller configured with odc or rasterio.Env."""
-    configured = RioDriver().capture_env()
-    if configured.get("GDAL_HTTP_MAX_RETRY") == "10":
-        # odc's own default: with GDAL's growing delays it waits for minutes.
-        del configured["GDAL_HTTP_MAX_RETRY"]
-    return {**GDAL, **configured, "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
+    return {**GDAL, **RioDriver().capture_env(), "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
 
 
 def _open(target: str, drivers: tuple[str, ...]) -> rasterio.DatasetReader:
+    if "://" in target:
+        raise AssertionError("GDAL is not given addresses")
     # One driver at a time: rasterio.open takes no list, and without a driver GDAL tries all it has.
     for driver in drivers[:-1]:
         try:
@@ -102,8 +96,15 @@ def probe(where: Opened, env: Mapping[str, Any]) -> Header:
         It may not or cannot be opened; the failure says why.
     """
     with rasterio.Env(**{key: value for key, value in env.items() if key != "_aws"}):
-        header: Header = _attempt(where, _header)
-    return header
+        if where.file is None or not _in_ranges(where):
+            header: Header = _attempt(where, _header)
+            return header
+        try:
+            level = where.file.index.levels[0]
+            # The dataset holds a tile of the file; how many there are stands in the index.
+            return replace(where.file.header(_header), shape=level.shape, block=(level.tile_height, level.tile_width))
+        except (_RefusedError, AccessError, RasterioError) as error:
+            raise _failed(error, where) from error
 
 
 def _header(dataset: rasterio.DatasetReader) -> Header:
@@ -148,27 +149,28 @@ class _RefusedError(Exception):
     """A file that opens but is not to be read."""
 
 
-def _attempt(where: Opened, work: Callable[[rasterio.DatasetReader], Any]) -> Any:
-    """Do some work on an opened file; try once more, freshly signed; put a failure into words."""
-    target = where.target()
+def _in_ranges(where: Opened) -> bool:
     try:
+        return where.file is not None and where.file.in_ranges
+    except AccessError as error:
+        raise _failed(error, where) from error
+
+
+def _attempt(where: Opened, work: Callable[[rasterio.DatasetReader], Any]) -> Any:
+    """Do some work on a file of this machine, or on one that was fetched whole; put a failure into words."""
+    target = ""
+    try:
+        target = where.target() if where.file is None else where.file.path()
         with _open(target, where.drivers) as dataset:
             return work(dataset)
-    except _RefusedError as error:
-        raise Failed(where.failed(f"refused: {error}")) from error
-    except RasterioError as error:
-        if "://" not in target:
-            raise Failed(where.failed(reason(error, target, where))) from error
-    target = where.target()
-    # Past GDAL's cache: it remembers a failed answer for the life of the process.
-    with rasterio.Env(CPL_VSIL_CURL_NON_CACHED="/vsicurl/", GDAL_HTTP_MAX_RETRY="0"):
-        try:
-            with _open(target, where.drivers) as dataset:
-                return work(dataset)
-        except _RefusedError as error:
-            raise Failed(where.failed(f"refused: {error}")) from error
-        except RasterioError as error:
-            raise Failed(where.failed(reason(error, target, where))) from error
+    except (_RefusedError, AccessError, RasterioError) as error:
+        raise _failed(error, where, target) from error
+
+
+def _failed(error: Exception, where: Opened, target: str = "") -> Failed:
+    if isinstance(error, _RefusedError):
+        return Failed(where.failed(f"refused: {error}"))
+    return Failed(where.failed(reason(error, target, where)))
 
 
 @dataclass(frozen=True)
@@ -180,6 +182,8 @@ class Source:
     """Number of the band in the file, from 1."""
     geobox: GeoBox
     radiometry: Radiometry
+    level: int = 0
+    """Overview that is read, `geobox` being its grid; 0 is the full resolution. Of remote GeoTIFFs only."""
     shrunk: tuple[float, float] = (1.0, 1.0)
     """Source pixels a target pixel, along x and y: one number for all chunks (see `onto`)."""
 
@@ -191,7 +195,9 @@ class Source:
         """
         return replace(self, shrunk=shrink(self.geobox, target))
 
-    def read(self, dst: GeoBox, *, resampling: str, dtype: str) -> tuple[Window, NDArray[Any]]:
+    def read(
+        self, dst: GeoBox, *, resampling: str, dtype: str, ledger: Ledger | None = None
+    ) -> tuple[Window, NDArray[Any]]:
         """Read what the raster has of a grid: the window of the grid, and physical values, NaN for no data."""
         kind = np.dtype(dtype)
         windows = paste(self.geobox, dst)
@@ -203,14 +209,43 @@ class Source:
         if roi[0].start >= roi[0].stop or roi[1].start >= roi[1].stop:
             return (slice(0, 0), slice(0, 0)), np.empty((0, 0), kind)
 
-        def work(dataset: rasterio.DatasetReader) -> NDArray[Any]:
-            if (dataset.height, dataset.width) != tuple(self.geobox.shape) or self.band > dataset.count:
-                raise _RefusedError("it is not the file whose header was read; load again")
-            if windows is not None:
-                return self._window(dataset, roi).astype(kind, copy=False)
-            return self._warped(dataset, dst, resampling, kind)
+        def work(take: _Take) -> NDArray[Any]:
+            def physical(here: Window) -> NDArray[Any]:
+                stored = take(here)
+                values = to_physical(stored.values, self.radiometry)
+                if stored.hidden is not None:
+                    values[stored.hidden] = np.nan
+                if ledger is not None:
+                    ledger.add(self.where, stored, values, fill=self.radiometry.nodata)
+                return values.astype(kind, copy=False)
 
-        return target, _attempt(self.where, work)
+            return physical(roi) if windows is not None else self._warped(physical, dst, resampling, kind)
+
+        if self.where.file is not None and _in_ranges(self.where):
+            return target, work(self._take_ranges)
+        return target, _attempt(self.where, lambda dataset: work(self._take_from(dataset)))
+
+    def _take_from(self, dataset: rasterio.DatasetReader) -> _Take:
+        if (dataset.height, dataset.width) != tuple(self.geobox.shape) or self.band > dataset.count:
+            raise _RefusedError("it is not the file whose header was read; load again")
+        return lambda roi: _stored(dataset, self.band, roi, (0, 0), sparse=self.radiometry.nodata is None)
+
+    def _take_ranges(self, roi: Window) -> Stored:
+        file = self.where.file
+        assert file is not None
+        try:
+            levels = file.index.levels
+            if self.level >= len(levels) or levels[self.level].shape != tuple(self.geobox.shape):
+                raise _RefusedError("it is not the file whose header was read; load again")
+            part = Part(file.index, self.level, self.band, roi)
+            sparse = self.radiometry.nodata is None
+            return file.window(
+                part,
+                lambda dataset: _stored(dataset, self.band, roi, part.origin, sparse=sparse),
+                suspects=lambda stored: whole_tiles(part, stored.values) if sparse and stored.empty_tile else [],
+            )
+        except (_RefusedError, AccessError, RasterioError) as error:
+            raise _failed(error, self.where) from error
 
     def _needed(self, dst: GeoBox, resampling: str) -> Window | None:
         # Kernels reach three (shrunken) pixels out.
@@ -218,7 +253,7 @@ class Source:
         return window(self.geobox, dst, reach=reach)
 
     def _warped(
-        self, dataset: rasterio.DatasetReader, dst: GeoBox, resampling: str, dtype: np.dtype[Any]
+        self, physical: Callable[[Window], NDArray[Any]], dst: GeoBox, resampling: str, dtype: np.dtype[Any]
     ) -> NDArray[Any]:
         height, width = (int(n) for n in dst.shape)
         roi = self._needed(dst, resampling)
@@ -230,26 +265,45 @@ class Source:
             axis = 0 if height >= width else 1
             half = (height, width)[axis] // 2
             halves = (dst[:half, :], dst[half:, :]) if axis == 0 else (dst[:, :half], dst[:, half:])
-            return np.concatenate([self._warped(dataset, part, resampling, dtype) for part in halves], axis)
-        values = self._window(dataset, roi).astype(dtype, copy=False)
-        return warp(values, self.geobox[roi], dst, resampling=resampling, shrunk=self.shrunk)
+            return np.concatenate([self._warped(physical, part, resampling, dtype) for part in halves], axis)
+        return warp(physical(roi), self.geobox[roi], dst, resampling=resampling, shrunk=self.shrunk)
 
-    def _window(self, dataset: rasterio.DatasetReader, roi: Window) -> NDArray[Any]:
-        where = w_[roi]
-        values = to_physical(dataset.read(self.band, window=where), self.radiometry)
-        flags = dataset.mask_flag_enums[self.band - 1]
-        if MaskFlags.per_dataset in flags:
-            values[dataset.read_masks(self.band, window=where) == 0] = np.nan
-        if self.radiometry.nodata is None and dataset.driver == "GTiff":
-            self._mask_absent_blocks(dataset, roi, values)
-        return values
 
-    def _mask_absent_blocks(self, dataset: rasterio.DatasetReader, roi: Window, values: NDArray[Any]) -> None:
-        """Mask the blocks that a sparse file never wrote: without a fill value GDAL reads them as zeros."""
-        rows, columns = dataset.block_shapes[self.band - 1]
-        top, left = int(roi[0].start), int(roi[1].start)
-        for i in range(top // rows, (int(roi[0].stop) - 1) // rows + 1):
-            for j in range(left // columns, (int(roi[1].stop) - 1) // columns + 1):
-                if dataset.get_tag_item(f"BLOCK_OFFSET_{j}_{i}", "TIFF", bidx=self.band) is None:
-                    r0, c0 = max(i * rows - top, 0), max(j * columns - left, 0)
-                    values[r0 : (i + 1) * rows - top, c0 : (j + 1) * columns - left] = np.nan
+_Take = Callable[[Window], Stored]
+
+
+def _stored(
+    dataset: rasterio.DatasetReader, band: int, roi: Window, origin: tuple[int, int], *, sparse: bool
+) -> Stored:
+    """Read a window of a file whose first pixel in the dataset is `origin`."""
+    (rows, columns), (top, left) = roi, origin
+    here = (slice(rows.start - top, rows.stop - top), slice(columns.start - left, columns.stop - left))
+    values = dataset.read(band, window=w_[here])
+    hidden = None
+    if MaskFlags.per_dataset in dataset.mask_flag_enums[band - 1]:
+        hidden = dataset.read_masks(band, window=w_[here]) == 0
+    absent = empty = 0
+    if dataset.driver == "GTiff":
+        for block, there in _blocks(dataset, band, here):
+            if not there:
+                absent += 1
+                # Without a fill value GDAL reads blocks that were never written as zeros.
+                if sparse:
+                    hidden = np.zeros(values.shape, bool) if hidden is None else hidden
+                    hidden[block] = True
+            elif block[0].stop - block[0].start == dataset.block_shapes[band - 1][0]:
+                full = block[1].stop - block[1].start == dataset.block_shapes[band - 1][1]
+                empty += full and not values[block].any()
+    return Stored(values, hidden, absent, empty > 0)
+
+
+def _blocks(dataset: rasterio.DatasetReader, band: int, here: Window) -> Iterator[tuple[Window, bool]]:
+    """Yield the part of a window that each block of the file takes, and whether the block was written."""
+    rows, columns = dataset.block_shapes[band - 1]
+    (top, bottom), (left, right) = ((int(s.start), int(s.stop)) for s in here)
+    for i in range(top // rows, (bottom - 1) // rows + 1):
+        for j in range(left // columns, (right - 1) // columns + 1):
+            there = dataset.get_tag_item(f"BLOCK_OFFSET_{j}_{i}", "TIFF", bidx=band) is not None
+            lines = slice(max(i * rows - top, 0), min((i + 1) * rows, bottom) - top)
+            across = slice(max(j * columns - left, 0), min((j + 1) * columns, right) - left)
+            yield (lines, across), there

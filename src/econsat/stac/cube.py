@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pystac
 
+from econsat.access import Access
 from econsat.errors import ParameterError, SizeError, SyntheticDataWarning, UndatedWarning
 from econsat.stac import _grid, _href, _provenance
 from econsat.stac._bounds import Placed, bounds_in, crs_name
+from econsat.stac._ledger import Ledger
 from econsat.stac._prepare import Job, Wanted, calibrate, checked, find, label, probe, settle, too_many
 from econsat.stac.blackmarble import _items as _blackmarble_items
 
@@ -34,7 +36,7 @@ __all__ = ["load"]
 
 _MAX_BYTES = 2 * 2**30
 _CHUNK_BYTES = 32 * 2**20
-_LOCAL_WORKERS, _REMOTE_WORKERS = 4, 16
+_LOCAL_WORKERS = 4
 _RESAMPLING = frozenset(
     (
         "nearest",
@@ -69,10 +71,12 @@ def load(
     max_failed: float = 0.05,
     max_bytes: int = _MAX_BYTES,
     nodata: float | Mapping[str, float] | None = None,
-    drivers: Iterable[str] = ("GTiff",),
+    drivers: Iterable[str] | None = None,
     workers: int | None = None,
     progress: Callable[[Any], Any] | None = None,
     patch_url: Callable[[str], str] | None = None,
+    access: Access | None = None,
+    verify: bool = False,
 ) -> xr.Dataset:
     """Load items into one cube, in physical units.
 
@@ -121,15 +125,24 @@ def load(
     nodata : float or mapping of variable to float, optional
         Stored number that means "no data", overriding metadata and files. NaN: nothing but NaN.
     drivers : iterable of str, optional
-        GDAL drivers that may open the files: ``"GTiff"``, ``"JP2OpenJPEG"``.
+        GDAL drivers that may open the files, of ``"GTiff"``, ``"JP2OpenJPEG"``, ``"HDF5"``, ``"netCDF"``. By default
+        those of ``access.policy`` for the item's collection: GeoTIFF. Of remote files GeoTIFFs are read in ranges,
+        others are fetched whole.
     workers : int, optional
-        Threads for headers and, with ``chunks=None``, for pixels. 4 for files, 16 where anything comes over
-        http.
+        Threads for headers and, with ``chunks=None``, for pixels. 4 for files; ``access.connections`` where anything
+        comes over http. A lazy cube of remote files wants as many threads when it is computed
+        (``cube.compute(num_workers=32)``): they wait for the network, most of the time.
     progress : callable, optional
         Wraps an iterable as `tqdm.auto.tqdm` does. None: silent.
     patch_url : callable, optional
-        Signs an address. Called at each read, so that signatures are fresh; what is kept and shown is
-        unsigned. Must be picklable for dask.distributed.
+        Signs an address, instead of ``access.sign``. Called at each request, so that signatures are fresh; what is
+        kept and shown is unsigned. Must be picklable for dask.distributed.
+    access : Access, optional
+        Which hosts may be asked, patience, signatures and cache. By default `Access()`, with econsat's cache of
+        ranges for all hosts but this machine.
+    verify : bool, optional
+        Fetch remote files whole and compare them with the item's ``file:checksum``, where it has one. The length,
+        ``file:size``, is always compared.
 
     Returns
     -------
@@ -138,7 +151,10 @@ def load(
         variable a band, float32 (float64 where the file holds float64 or 32-bit integers), fill as NaN, with
         `units`, `long_name`, `standard_name` where one exists, and a CRS (``.rio.crs``).
         ``attrs["provenance"]`` says where the numbers come from and what was done, ``attrs["failures"]``
-        lists ``{item, asset, href, reason}``, ``attrs["time_note"]`` stands where times are not dates.
+        lists ``{item, asset, href, reason}``, ``attrs["time_note"]`` stands where times are not dates. With
+        ``chunks=None`` ``attrs["assets"]`` counts, for each file that was read, ``pixels`` asked, ``valid`` ones,
+        ``zeros`` among these, ``absent_blocks`` (never written), ``bytes`` transferred, bytes ``from_cache``, and says
+        what vouches for them (``integrity``).
 
     Raises
     ------
@@ -165,6 +181,9 @@ def load(
         Some items have a span instead of a date.
     SyntheticDataWarning
         Some items were simulated.
+    SuspectDataWarning
+        With ``chunks=None``: a whole tile, or more than half of what was asked of a file, is zeros, and no fill value
+        is stated. The zeros are kept.
 
     Examples
     --------
@@ -203,10 +222,19 @@ def load(
                 "resampling": resampling != "nearest",
             },
         )
-    job = find(kept, bands, allow_missing=on_error == "record", drivers=allowed, patch_url=patch_url)
+    job = find(
+        kept,
+        bands,
+        allow_missing=on_error == "record",
+        drivers=allowed,
+        patch_url=patch_url,
+        access=access,
+        verify=verify,
+    )
     _known(job, resampling=resampling, nodata=nodata)
-    remote = any(w.where is not None and "://" in w.where.href for w in job.wanted)
-    threads = workers or (_REMOTE_WORKERS if remote else _LOCAL_WORKERS)
+    remote = any(w.where is not None and w.where.file is not None for w in job.wanted)
+    connections = Access().connections if access is None else access.connections
+    threads = workers or (connections if remote else _LOCAL_WORKERS)
     probe(job, threads=threads, progress=progress)
     settle(job, on_error=on_error, max_failed=max_failed)
     calibrate(job, nodata=nodata)
@@ -235,6 +263,7 @@ def load(
             'coarser resolution=, chunks="auto" to stay lazy, or a larger max_bytes=.'
         )
     late: list[_href.Failure] = []
+    ledger = Ledger() if chunks is None else None
     cube = assemble(
         [_cell(w, groups) for w in job.wanted],
         types,
@@ -242,6 +271,7 @@ def load(
         chunks=_chunks(chunks, job, target.geobox, types.values()),
         resampling=resampling,
         failures=late if on_error == "record" and chunks is None else None,
+        ledger=ledger,
         workers=threads,
         progress=progress,
     )
@@ -261,7 +291,7 @@ def load(
             "items_outside_the_grid": left_out,
         }
     ]
-    return _finish(cube, job, used, failures)
+    return _finish(cube, job, used, failures, ledger)
 
 
 def _check(*, groupby: object, resampling: object, on_error: object, max_failed: object, workers: object) -> None:
@@ -288,7 +318,9 @@ def _known(job: Job, **options: object) -> None:
             raise ParameterError(f"{key}= names {', '.join(map(repr, other))}; the variables are {', '.join(there)}")
 
 
-def _drivers(drivers: Iterable[str]) -> tuple[str, ...]:
+def _drivers(drivers: Iterable[str] | None) -> tuple[str, ...] | None:
+    if drivers is None:
+        return None
     if not isinstance(drivers, Iterable):
         raise ParameterError(f"drivers= is {drivers!r}: pass names, of {', '.join(_href.DRIVERS)}")
     allowed = (drivers,) if isinstance(drivers, str) else tuple(drivers)
@@ -413,7 +445,13 @@ def _chunks(
     return {"time": 1, "y": min(y, height), "x": min(x, width)}
 
 
-def _finish(cube: xr.Dataset, job: Job, items: Sequence[pystac.Item], failures: Sequence[_href.Failure]) -> xr.Dataset:
+def _finish(
+    cube: xr.Dataset,
+    job: Job,
+    items: Sequence[pystac.Item],
+    failures: Sequence[_href.Failure],
+    ledger: Ledger | None,
+) -> xr.Dataset:
     import rioxarray  # noqa: F401  registers .rio
 
     record = _provenance.describe(
@@ -434,6 +472,9 @@ def _finish(cube: xr.Dataset, job: Job, items: Sequence[pystac.Item], failures: 
         cube[name].attrs = attrs
         cube[name].rio.write_nodata(np.nan, encoded=True, inplace=True)
     cube.attrs = {"provenance": record, "failures": [failure.as_dict() for failure in failures]}
+    if ledger is not None:
+        cube.attrs["assets"] = ledger.rows()
+        ledger.warn()
     undated = [item for item in items if item.datetime is None]
     if undated:
         ids = ", ".join(f"{item.id} ({_span(item)})" for item in undated[:_SHOWN])

@@ -1,0 +1,403 @@
+"""Rasters behind an address: their header and the tiles of a window by ranges, decoded from memory by GDAL.
+
+GDAL is never given an address. What is not a TIFF, or is to be compared with its checksum, is fetched whole first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping
+from concurrent.futures import Future
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import rasterio
+from rasterio.errors import RasterioError
+from rasterio.io import MemoryFile
+
+from econsat.access.cache import default_cache
+from econsat.access.redact import shown
+from econsat.access.remote import RemoteFile
+from econsat.access.transport import transport_of
+from econsat.errors import AccessError, RefusedError
+from econsat.stac._geotiff import _zeros
+from econsat.stac._geotiff._tags import HEAD
+from econsat.stac._geotiff.assemble import Part, header_tiff
+from econsat.stac._geotiff.index import TiffIndex, parse_index
+
+if TYPE_CHECKING:
+    from econsat.access import Access
+    from econsat.access.cache import Cache
+    from econsat.access.signing import Signer
+    from econsat.access.transport import Transport
+
+__all__ = ["RemoteRaster", "Session"]
+
+T = TypeVar("T")
+Pieces = Mapping[tuple[int, int], bytes]
+
+_SHELF_BYTES = 2**28
+_STEP = 2**25
+_TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
+# JPEG 2000 part 1 annex I (signature box), and its codestream; HDF5 file format III.A; the netCDF classic format.
+_MAGIC: Final[Mapping[str, tuple[bytes, ...]]] = {
+    "JP2OpenJPEG": (b"\x00\x00\x00\x0cjP  \r\n\x87\n", b"\xffO\xffQ"),
+    "HDF5": (b"\x89HDF\r\n\x1a\n",),
+    "netCDF": (b"\x89HDF\r\n\x1a\n", b"CDF\x01", b"CDF\x02", b"CDF\x05"),
+}
+
+
+class Session:
+    """What the rasters of one load share: how bytes enter, and tiles that several bands need.
+
+    Parameters
+    ----------
+    access : Access
+        Rules, patience and connections.
+    default_cache : bool
+        Whether each address gets the cache that is usual for it, instead of `access.cache`.
+    """
+
+    def __init__(self, access: Access, *, default_cache: bool = False) -> None:
+        self.access = access
+        self._default_cache = default_cache
+        self._lock = threading.Lock()
+        self._shelf: OrderedDict[Hashable, Future[Pieces]] = OrderedDict()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _session, (self.access, self._default_cache)
+
+    def __repr__(self) -> str:
+        return "<Session>"
+
+    @property
+    def transport(self) -> Transport:
+        """The transport of this process."""
+        return transport_of(self.access)
+
+    def cache(self, href: str) -> Cache | None:
+        """Return where ranges of an address are kept."""
+        return default_cache(href) if self._default_cache else self.access.cache
+
+    def shared(self, key: Hashable, fetch: Callable[[], Pieces]) -> Pieces:
+        """Return what a key stands for, fetched once while others wait for it, and kept as long as there is room."""
+        with self._lock:
+            found = self._shelf.get(key)
+            mine = found is None
+            if found is None:
+                found = self._shelf[key] = Future()
+            else:
+                self._shelf.move_to_end(key)
+        if mine:
+            try:
+                found.set_result(fetch())
+            except BaseException as error:
+                self.forget(key)
+                found.set_exception(error)
+                raise
+            self._thin()
+        return found.result()
+
+    def forget(self, key: Hashable) -> None:
+        """Let go of what a key stands for."""
+        with self._lock:
+            self._shelf.pop(key, None)
+
+    def _thin(self) -> None:
+        with self._lock:
+            sizes = {
+                key: sum(map(len, future.result().values())) for key, future in self._shelf.items() if future.done()
+            }
+            total = sum(sizes.values())
+            for key, size in sizes.items():
+                if total <= _SHELF_BYTES:
+                    break
+                del self._shelf[key]
+                total -= size
+
+
+def _session(access: Access, usual: bool) -> Session:
+    return Session(access, default_cache=usual)
+
+
+class RemoteRaster:
+    """One raster file behind an address, shared by its bands and by all reads of a load.
+
+    Its index travels with it to other processes; connections do not.
+
+    Parameters
+    ----------
+    href : str
+        The address, unsigned.
+    session : Session
+        What all files of the load share.
+    signer : Signer, optional
+        Who signs the address.
+    found_in : str, optional
+        The document that names it.
+    drivers : tuple of str
+        Drivers that may open it.
+    expected_size : int, optional
+        STAC's ``file:size``.
+    checksum : str, optional
+        STAC's ``file:checksum``, compared wherever the file is read whole.
+    verify : bool
+        Read it whole, so that the checksum is compared.
+    """
+
+    def __init__(
+        self,
+        href: str,
+        *,
+        session: Session,
+        signer: Signer | None = None,
+        found_in: str | None = None,
+        drivers: tuple[str, ...] = ("GTiff",),
+        expected_size: int | None = None,
+        checksum: str | None = None,
+        verify: bool = False,
+    ) -> None:
+        self.href, self.session, self.drivers = href, session, drivers
+        self.checksum, self.verify = checksum, verify
+        self.compared = ""
+        self._signer, self._found_in, self._expected = signer, found_in, expected_size
+        self._index: TiffIndex | None = None
+        self._version: tuple[int | None, str | None] | None = None
+        self._live()
+
+    def _live(self) -> None:
+        self._lock, self._whole_lock = threading.RLock(), threading.Lock()
+        self._file: RemoteFile | None = None
+        self._path: str | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        here = ("_lock", "_whole_lock", "_file", "_path")
+        return {key: value for key, value in self.__dict__.items() if key not in here}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._live()
+
+    def __repr__(self) -> str:
+        return f"<RemoteRaster {shown(self.href)}>"
+
+    @property
+    def file(self) -> RemoteFile:
+        """The file's bytes, in this process."""
+        with self._lock:
+            if self._file is None:
+                self._file = RemoteFile(
+                    self.href,
+                    transport=self.session.transport,
+                    signer=self._signer,
+                    found_in=self._found_in,
+                    cache=self.session.cache(self.href),
+                    expected_size=self._expected,
+                )
+            return self._file
+
+    @property
+    def fetched(self) -> int:
+        """Bytes transferred by this process."""
+        return 0 if self._file is None else self._file.fetched
+
+    @property
+    def cached(self) -> int:
+        """Bytes that this process took from the cache."""
+        return 0 if self._file is None else self._file.cached
+
+    @property
+    def in_ranges(self) -> bool:
+        """Whether it is read in ranges: a GeoTIFF whose checksum nobody wants to see compared."""
+        if self._index is not None:
+            return True
+        head = self.file.head(HEAD)
+        if head.startswith(_TIFF) or not any(head.startswith(_MAGIC.get(driver, ())) for driver in self.drivers):
+            return not self.verify
+        return False
+
+    @property
+    def index(self) -> TiffIndex:
+        """Where everything lies in it; read once.
+
+        Raises
+        ------
+        AccessError, RefusedError
+            As `parse_index` does.
+        """
+        with self._lock:
+            if self._index is None:
+                file = self.file
+                head = file.head(HEAD)
+                if head.startswith(_TIFF) and "GTiff" not in self.drivers:
+                    raise RefusedError(
+                        f"it is a GeoTIFF, and only {' and '.join(self.drivers)} may be opened (drivers=)",
+                        kind="refused",
+                    )
+                policy = self.session.access.policy
+                self._not_longer(file.size)
+                self._index = parse_index(file.read, policy=policy, size=file.size, head=head)
+                self._version = (file.size, file.etag)
+            return self._index
+
+    @property
+    def integrity(self) -> str:
+        """What vouches for the bytes: their checksum, one inside the compressed tiles, or their number alone."""
+        if self.compared:
+            return "file:checksum"
+        checked = self._index is not None and self._index.levels[0].compression in _zeros.CHECKED
+        return "codec checksum" if checked else "length only"
+
+    def header(self, work: Callable[[rasterio.DatasetReader], T]) -> T:
+        """Do some work on a dataset that says what the file's header says, but for its number of rows and columns."""
+        with MemoryFile(header_tiff(self.index)) as memory, memory.open(driver="GTiff", sharing=False) as dataset:
+            return work(dataset)
+
+    def window(
+        self,
+        part: Part,
+        work: Callable[[rasterio.DatasetReader], T],
+        *,
+        suspects: Callable[[T], list[tuple[int, int]]] | None = None,
+    ) -> T:
+        """Do some work on a dataset that holds a part's tiles.
+
+        Tiles that cannot be decoded, or end in zeros that the server does not send a second time, are fetched once
+        more, past the cache.
+
+        Parameters
+        ----------
+        part : Part
+            What is needed.
+        work : callable
+            Takes the dataset, whose first pixel is the part's `origin`.
+        suspects : callable, optional
+            Takes the result and returns ranges of tiles that are better looked at again.
+
+        Raises
+        ------
+        AccessError
+            The bytes cannot be had.
+        rasterio.errors.RasterioError
+            They cannot be decoded.
+        """
+        image = part.image
+        key = (self.href, part.level, part.band if image.planar == "separate" else 0, *map(str, part.extent))
+        several = image.bands > 1 and image.planar == "chunky"
+        for again in (False, True):
+            before = self.fetched
+            pieces = self.session.shared(key, lambda: self._pieces(part)) if several else self._pieces(part)
+            transferred = self.fetched > before
+            try:
+                content = part.tiff(pieces)
+                with MemoryFile(content) as memory, memory.open(driver="GTiff", sharing=False) as dataset:
+                    result = work(dataset)
+            except RasterioError:
+                if again:
+                    raise
+            else:
+                if not transferred or image.compression in _zeros.CHECKED:
+                    return result
+                doubtful = _zeros.runs(pieces) + ([] if suspects is None else suspects(result))
+                if not self._differs(doubtful, pieces):
+                    return result
+                if again:
+                    raise AccessError(
+                        "the server sends zeros in place of bytes that it sends otherwise, twice over: the file cannot "
+                        "be trusted",
+                        kind="damaged",
+                    )
+            self.session.forget(key)
+            self.file.restart()
+        raise AssertionError
+
+    def _pieces(self, part: Part) -> Pieces:
+        ranges = part.ranges()
+        if not ranges:
+            return {}
+        file = self.file
+        found = dict(zip(ranges, file.read(ranges), strict=True))
+        seen = (file.size, file.etag)
+        if self._version is not None and any(
+            a is not None and b is not None and a != b for a, b in zip(seen, self._version, strict=True)
+        ):
+            raise AccessError("it is not the file whose header was read; load again", kind="changed")
+        return found
+
+    def _differs(self, doubtful: list[tuple[int, int]], pieces: Pieces) -> bool:
+        """Ask again for a few bytes of each range, past the cache, and say whether others come."""
+        file = self.file
+        for start, stop in _zeros.probes(doubtful):
+            again = self.session.transport.piece(
+                self.href, start, stop, found_in=self._found_in, etag=file.etag, signer=self._signer
+            )
+            if not _zeros.same(pieces, start, again.body):
+                return True
+        return False
+
+    def _not_longer(self, size: int | None) -> None:
+        limit = self.session.access.policy.max_file_bytes
+        if size is not None and size > limit:
+            raise RefusedError(
+                f"it has {size:,} bytes, more than Policy(max_file_bytes={limit:,}) allows", kind="refused"
+            )
+
+    def path(self) -> str:
+        """Return where the file lies on this machine, fetched whole.
+
+        Raises
+        ------
+        RefusedError
+            It is longer than the policy allows.
+        AccessError
+            It cannot be had, or is not the file whose checksum the catalog states.
+        """
+        with self._whole_lock:
+            if self._path is None:
+                self._path = self._download()
+            return self._path
+
+    def _download(self) -> str:
+        from econsat.access.remote import _multihash as multihash
+
+        file = self.file
+        head = file.head(HEAD)
+        total = file.size
+        if total is None:
+            raise AccessError("the server does not say how long it is", kind="size")
+        self._not_longer(total)
+        name, digest = multihash(self.checksum) if self.checksum is not None else ("sha256", b"")
+        found = hashlib.new(name, usedforsecurity=False)
+        handle, path = tempfile.mkstemp(prefix="econsat-", suffix=_suffix(head))
+        weakref.finalize(self, _remove, path, os.getpid())
+        with os.fdopen(handle, "wb") as sink:
+            for start in range(0, total, _STEP):
+                (content,) = file.read([(start, min(start + _STEP, total))])
+                found.update(content)
+                sink.write(content)
+        if self.checksum is not None:
+            if found.digest() != digest:
+                file.restart()
+                raise AccessError(
+                    f"its {name} begins {found.hexdigest()[:12]}, and {digest.hex()[:12]} was said (file:checksum)",
+                    kind="checksum",
+                )
+            self.compared = name
+        return path
+
+
+def _suffix(head: bytes) -> str:
+    if head.startswith(_TIFF):
+        return ".tif"
+    return next((f".{driver.lower()[:4]}" for driver, magic in _MAGIC.items() if head.startswith(magic)), "")
+
+
+def _remove(path: str, process: int) -> None:
+    # A forked child has the file's name, but it is not its own.
+    if process == os.getpid():
+        Path(path).unlink(missing_ok=True)
