@@ -216,7 +216,7 @@ class TestEstimate:
         assert cost.bytes > 0
         assert called == []
 
-    @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(
         height=st.integers(1, 5000),
         width=st.integers(1, 5000),
@@ -225,7 +225,7 @@ class TestEstimate:
         corner=st.tuples(st.floats(0, 0.9), st.floats(0, 0.9)),
         span=st.floats(0.01, 1),
     )
-    def test_bounds_hold_the_estimate_and_coarser_never_costs_more(
+    def test_bounds_hold_the_estimate(
         self, height: int, width: int, dtype: str | None, size: int | None, corner: tuple[float, float], span: float
     ) -> None:
         fields = {
@@ -237,9 +237,15 @@ class TestEstimate:
         region = _polygon(west, north - span * height * 10, west + span * width * 10, north)
         cost = plan(_remote(**fields), region=region)
         assert 0 <= cost.bytes_lower <= cost.bytes <= cost.bytes_upper
-        assert (np.diff(cost.levels.bytes) <= 0).all()
-        assert (np.diff(cost.levels.requests) <= 0).all()
         assert cost.levels.bytes[0] == cost.bytes == cost.table.bytes.sum()
+
+    @settings(deadline=None, max_examples=25)
+    @given(height=st.integers(1, 20_000), width=st.integers(1, 20_000), size=st.none() | st.integers(10**5, 10**9))
+    def test_coarser_never_costs_more(self, height: int, width: int, size: int | None) -> None:
+        # Of the whole picture: a window may meet a smaller part of a tile than of the one above it.
+        levels = plan(_remote(**{"proj:shape": [height, width], "file:size": size})).levels
+        for column in ("bytes", "bytes_upper", "requests", "seconds"):
+            assert (np.diff(levels[column]) <= 1e-9).all()
 
 
 def _polygon(west: float, south: float, east: float, north: float) -> Any:
@@ -281,8 +287,8 @@ class TestRealItems:
 class TestPlaces:
     def test_across_the_antimeridian_are_two_windows_not_the_world(self) -> None:
         tiles = []
-        for name, west in (("east", 170.0), ("west", -180.0), ("far", 0.0)):
-            place = {"proj:shape": [1000, 1000], "proj:transform": [0.01, 0.0, west, 0.0, -0.01, -10.0]}
+        for name, west, north in (("east", 170.0, -10.0), ("west", -180.0, -10.0), ("far", 0.0, 10.0)):
+            place = {"proj:shape": [1000, 1000], "proj:transform": [0.01, 0.0, west, 0.0, -0.01, north]}
             tiles.append(_remote(name, **{"proj:code": "EPSG:4326"}, **place))
         sides = [box(177, -19, 180, -15), box(-180, -19, -178, -15)]
         fiji = gpd.GeoDataFrame(geometry=sides, crs="EPSG:4326")

@@ -6,7 +6,7 @@ one load are always read at one factor.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
@@ -16,6 +16,7 @@ from econsat.errors import GridError
 from econsat.stac import _grid
 from econsat.stac._bounds import Placed
 from econsat.stac._geotiff.assemble import Part
+from econsat.stac._read import _MAX_WARP_BYTES
 from econsat.stac._warp import Window, paste, shrink, window
 
 if TYPE_CHECKING:
@@ -105,6 +106,10 @@ class Raster:
     """Names the file: bands of one file share it."""
     band: int
     ladder: Ladder
+    itemsize: int = 4
+    """Bytes of a value in the cube."""
+    resampling: str = "nearest"
+    """Method, where pixels do not lie on the grid of the cube."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,8 +120,10 @@ class Known:
     index: TiffIndex
     head: Cost = Cost()
     """What reading the header costs, once more or not at all."""
-    held: Callable[[list[Range]], list[Range]] | None = None
-    """Returns those of some bytes that need not be fetched. None: the file is on this machine."""
+    free: Callable[[list[Range]], tuple[list[Range], list[Range]]] | None = None
+    """Returns those of some bytes that are in memory and those that are in the cache. None: a file of this machine."""
+    keeps: bool = False
+    """Whether what is fetched is kept in a cache."""
 
     @property
     def factors(self) -> tuple[int, ...]:
@@ -138,13 +145,27 @@ class Known:
 
     def pixels(self, factor: int, wants: Sequence[Want], gap: int) -> Cost:
         """Return what reading windows of a level costs, each tile once."""
-        if self.held is None:
+        if self.free is None:
             return Cost()
         number = self.numbers[factor]
-        needed = merged(r for band, roi in wants for r in Part(self.index, number, band, roi).ranges())
-        here = merged(self.held(needed))
-        runs = split(coalesced(without(needed, here), gap), PIECE)
-        return Cost.exact(len(runs), _length(runs), _length(here))
+        image = self.index.levels[number]
+        calls: dict[tuple[Any, ...], Part] = {}
+        for n, (band, roi) in enumerate(wants):
+            part = Part(self.index, number, band, roi)
+            # Bands whose tiles are the same share them; other windows are read for themselves.
+            shared = image.bands > 1 and image.planar == "chunky"
+            calls.setdefault(tuple(map(str, part.extent)) if shared else (n,), part)
+        requests = nbytes = saved = 0
+        kept: list[Range] = []
+        for part in calls.values():
+            needed = part.ranges()
+            memory, cache = self.free(needed)
+            saved += _length(without(merged(cache), memory))
+            runs = split(coalesced(without(needed, [*memory, *cache, *kept]), gap), PIECE)
+            requests, nbytes = requests + len(runs), nbytes + _length(runs)
+            if self.keeps:
+                kept += runs
+        return Cost.exact(requests, nbytes, saved)
 
 
 def coarser(box: GeoBox, shape: tuple[int, int]) -> GeoBox:
@@ -166,8 +187,8 @@ def coarser(box: GeoBox, shape: tuple[int, int]) -> GeoBox:
     height, width = (int(n) for n in box.shape)
     if (height, width) == shape:
         return box
-    scale = Affine.scale(width / shape[1], height / shape[0])
-    return GeoBox(shape, box.transform * scale, box.crs)
+    t = box.transform
+    return GeoBox(shape, Affine(t.a * width / shape[1], 0.0, t.c, 0.0, t.e * height / shape[0], t.f), box.crs)
 
 
 def _length(ranges: Iterable[Range]) -> int:
@@ -200,8 +221,8 @@ class Layout:
     factor: int
     target: _grid.Target | None
     """None where no raster's place is known."""
-    windows: tuple[Window | None, ...]
-    """Of each raster, in pixels of its level; None where it contributes nothing."""
+    windows: tuple[tuple[Window, ...], ...]
+    """Of each raster, in pixels of its level: one a read; none where it contributes nothing."""
     explicit: bool
     """Whether the grid is the caller's, so that a coarser level does not change it."""
 
@@ -214,7 +235,7 @@ def lay_out(
     resolution: Any = None,
     like: Any = None,
     region: Any = None,
-    resampling: Sequence[str] | None = None,
+    chunk: tuple[int, int] | None = None,
     chosen_from: Sequence[Raster] | None = None,
 ) -> Layout:
     """Find the grid of a cube at one level, and the windows that it needs.
@@ -227,8 +248,8 @@ def lay_out(
         Of the level; all rasters must have it.
     crs, resolution, like, region
         As `econsat.stac._grid.choose` takes them.
-    resampling : sequence of str, optional
-        Method of each raster; nearest by default.
+    chunk : tuple of int, optional
+        Rows and columns of the cube that are read at once; by default all.
     chosen_from : sequence of Raster, optional
         Those that decide on the grid; by default all.
 
@@ -241,10 +262,9 @@ def lay_out(
     explicit = resolution is not None or like is not None or not full.native
     target = full if factor == 1 or explicit else _coarse(_placed(grids, factor), factor, full, region)
     windows = []
-    for position, raster in enumerate(rasters):
+    for raster in rasters:
         box = raster.ladder.level(factor)
-        method = "nearest" if resampling is None else resampling[position]
-        windows.append(None if box is None else _needed(box, target.geobox, native=target.native, resampling=method))
+        windows.append(() if box is None else tuple(_reads(raster, box, target, chunk)))
     return Layout(factor, target, tuple(windows), explicit)
 
 
@@ -281,9 +301,9 @@ def price(rasters: Sequence[Raster], layout: Layout, *, gap: int) -> dict[Hashab
     """
     wants: dict[Hashable, list[Want]] = {}
     ladders: dict[Hashable, Ladder] = {}
-    for raster, roi in zip(rasters, layout.windows, strict=True):
+    for raster, windows in zip(rasters, layout.windows, strict=True):
         ladders[raster.key] = raster.ladder
-        wants.setdefault(raster.key, []).extend([] if roi is None else [(raster.band, roi)])
+        wants.setdefault(raster.key, []).extend((raster.band, roi) for roi in windows)
     return {
         # A file that nobody knows the place of may be needed whole.
         key: (ladder.header(), ladder.pixels(layout.factor, wants[key], gap) if wants[key] or _lost(ladder) else Cost())
@@ -295,13 +315,42 @@ def _lost(ladder: Ladder) -> bool:
     return ladder.level(1) is None
 
 
-def _needed(box: GeoBox, target: GeoBox, *, native: bool, resampling: str) -> Window | None:
-    """Return the pixels of a raster that a grid needs: those that `_read.Source.read` asks for."""
-    found = paste(box, target)
-    if found is not None:
-        roi: Window | None = found[0]
+def _reads(raster: Raster, box: GeoBox, target: _grid.Target, chunk: tuple[int, int] | None) -> Iterator[Window]:
+    """Yield the windows of a raster that `_read.Source.read` asks for, a chunk of the cube after the other."""
+    whole: Any = target.geobox
+    shrunk = (1.0, 1.0) if target.native else shrink(box, whole)
+    reach = 1.0 if raster.resampling == "nearest" else 3 * max(1.0, *shrunk) + 1
+    height, width = (int(n) for n in whole.shape)
+    high, wide = (height, width) if chunk is None else chunk
+    if chunk is None and not _grid.touches(Placed(raster.label, box), whole):
+        return
+    for top in range(0, height, high):
+        for left in range(0, width, wide):
+            part = whole[top : min(top + high, height), left : min(left + wide, width)]
+            if chunk is not None and not _grid.touches(Placed(raster.label, box), part):
+                continue
+            found = paste(box, part)
+            if found is not None:
+                yield from [found[0]] if _is_some(found[0]) else []
+            else:
+                yield from _halved(box, part, reach, raster.itemsize)
+
+
+def _halved(box: GeoBox, part: Any, reach: float, itemsize: int) -> Iterator[Window]:
+    roi = window(box, part, reach=reach)
+    if roi is None or not _is_some(roi):
+        return
+    height, width = (int(n) for n in part.shape)
+    nbytes = (roi[0].stop - roi[0].start) * (roi[1].stop - roi[1].start) * itemsize
+    if nbytes <= _MAX_WARP_BYTES or max(height, width) == 1:
+        yield roi
+    elif height >= width:
+        yield from _halved(box, part[: height // 2, :], reach, itemsize)
+        yield from _halved(box, part[height // 2 :, :], reach, itemsize)
     else:
-        shrunk = (1.0, 1.0) if native else shrink(box, target)
-        reach = 1.0 if resampling == "nearest" else 3 * max(1.0, *shrunk) + 1
-        roi = window(box, target, reach=reach)
-    return None if roi is None or roi[0].start >= roi[0].stop or roi[1].start >= roi[1].stop else roi
+        yield from _halved(box, part[:, : width // 2], reach, itemsize)
+        yield from _halved(box, part[:, width // 2 :], reach, itemsize)
+
+
+def _is_some(roi: Window) -> bool:
+    return bool(roi[0].start < roi[0].stop and roi[1].start < roi[1].stop)

@@ -150,7 +150,7 @@ class Guess:
         high = min(high, math.ceil(height / _LARGEST_BLOCK) * _LARGEST_BLOCK)
         wide = min(wide, math.ceil(width / _LARGEST_BLOCK) * _LARGEST_BLOCK)
         runs = math.ceil(high / _SMALLEST_BLOCK)
-        return math.ceil(high * wide * pixel * _WORST) + runs * gap
+        return float(math.ceil(high * wide * pixel * _WORST) + runs * gap)
 
 
 def guess(item: pystac.Item, ref: BandRef) -> Guess:
@@ -249,8 +249,9 @@ def _grid(item: pystac.Item, asset: str) -> tuple[GeoBox | None, str]:
         if not (box.transform.b or box.transform.d):
             return box, "proj:shape and proj:transform"
         sides = box.boundingbox
-        flat = GeoBox.from_bbox(tuple(sides), crs=box.crs, shape=tuple(int(n) for n in box.shape))
-        return flat, "proj:shape and the extent of a rotated proj:transform"
+        return GeoBox.from_bbox(
+            sides, crs=box.crs, shape=(int(box.shape[0]), int(box.shape[1]))
+        ), "proj:shape and the extent of a rotated proj:transform"
     crs = stated_crs(item, asset)
     bbox = _four(_said(item, asset, "proj:bbox"))
     shape = _said(item, asset, "proj:shape")
@@ -280,9 +281,9 @@ def _from_bbox(item: pystac.Item, crs: Any, gsd: float) -> tuple[GeoBox | None, 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         sides = BoundingBox(west, south, east, north, "EPSG:4326").to_crs(target)
-    if not all(math.isfinite(v) for v in tuple(sides)):
+    if not all(math.isfinite(v) for v in sides):
         return None, ""
-    return GeoBox.from_bbox(tuple(sides), crs=target, resolution=gsd), "bbox and gsd, the grid made up"
+    return GeoBox.from_bbox(sides, crs=target, resolution=gsd), "bbox and gsd, the grid made up"
 
 
 def _said(item: pystac.Item, asset: str, key: str) -> Any:

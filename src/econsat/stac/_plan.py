@@ -14,12 +14,12 @@ import pystac
 
 from econsat.access.redact import is_url
 from econsat.errors import ParameterError
-from econsat.stac._budget import Cost, Known, Layout, Raster, common, lay_out, price, total
+from econsat.stac._budget import Cost, Known, Ladder, Layout, Raster, common, lay_out, price, total
 from econsat.stac._estimate import Guess, stated_dtype, whole
 from econsat.stac._href import Failure, Opened, href_of
 from econsat.stac._prepare import Job, Wanted, calibrate, checked, find, probe
 from econsat.stac._provenance import unsigned
-from econsat.stac._survey import access_of, gap_of, is_at_hand, made_up, rasters_of, refuse
+from econsat.stac._survey import OneLevel, access_of, gap_of, is_at_hand, made_up, rasters_of, refuse
 from econsat.stac.blackmarble import _items as _blackmarble_items
 from econsat.stac.radiometry import Radiometry
 
@@ -188,7 +188,7 @@ def plan(
     link: str | Mapping[str, float] | Link | None = None,
     headers: Literal["estimate", "read"] = "estimate",
     access: Access | None = None,
-    drivers: Iterable[str] = ("GTiff",),
+    drivers: Iterable[str] | None = None,
     workers: int | None = None,
     progress: Callable[[Any], Any] | None = None,
     patch_url: Callable[[str], str] | None = None,
@@ -257,23 +257,25 @@ def plan(
     kept, _ = checked(items)
     if any(_blackmarble_items.asset_of(item) is not None for item in kept):
         return _whole_files(kept, over)
-    job = find(kept, bands, allow_missing=True, drivers=allowed, patch_url=patch_url)
-    refuse(job)
+    # Nobody is asked to sign what is not read.
+    signed = patch_url if headers == "read" else None
+    job = find(kept, bands, allow_missing=True, drivers=allowed, patch_url=signed, access=access)
+    if patch_url is None:
+        refuse(job)
     there = [w for w in job.wanted if w.where is not None and w.failure is None]
-    part = Job([w for w in there if headers == "read" or is_at_hand(w, door)])
+    part = Job([w for w in there if headers == "read" or is_at_hand(w)])
     if part.wanted:
         probe(part, threads=workers or _WORKERS, progress=progress)
         calibrate(part, nodata=None)
-    rasters, about = rasters_of(job, door)
+    rasters, about = rasters_of(job, resampling)
     grids = [r for r in rasters if r.ladder.level(1) is not None]
     # A grid made up from an extent decides on nothing where others are stated.
     grids = [r for r in grids if not isinstance(r.ladder, Guess) or r.ladder.exact] or grids
     place: dict[str, Any] = {"crs": crs, "resolution": resolution, "like": like, "region": _region(region)}
     if grids and crs is None and resolution is None and like is None:
         place |= made_up(grids)
-    methods = [resampling if isinstance(resampling, str) else resampling.get(w.variable, "nearest") for w in about]
     layouts = [
-        lay_out(rasters, factor, resampling=methods, chosen_from=grids, **place)
+        lay_out(rasters, factor, chosen_from=grids, **place)
         for factor in (common(r.ladder for r in grids) if grids else [])
     ]
     return _summary(job, rasters, about, layouts, gap=gap_of(door), over=over, groupby=groupby)
@@ -291,7 +293,7 @@ def _summary(
 ) -> Plan:
     import pandas as pd
 
-    nowhere = Layout(1, None, (None,) * len(rasters), False)
+    nowhere = Layout(1, None, ((),) * len(rasters), False)
     priced = [price(rasters, layout, gap=gap) for layout in layouts or [nowhere]]
     hosts = len({urlsplit(w.where.href).netloc for w in about if w.where is not None and is_url(w.where.href)})
     files: dict[Any, tuple[Wanted, Raster]] = {}
@@ -358,7 +360,11 @@ def _row(w: Wanted, how: str, headers: int, cost: Cost) -> dict[str, Any]:
 def _how(raster: Raster) -> str:
     if isinstance(raster.ladder, Guess):
         return raster.ladder.how
-    return "on this machine" if isinstance(raster.ladder, Known) and raster.ladder.held is None else "its header"
+    return "on this machine" if _is_here(raster.ladder) else "its header"
+
+
+def _is_here(ladder: Ladder) -> bool:
+    return ladder.free is None if isinstance(ladder, Known) else isinstance(ladder, OneLevel)
 
 
 def _failed(job: Job) -> list[tuple[Wanted, Failure]]:
@@ -388,7 +394,7 @@ def _cube(layout: Layout, about: Sequence[Wanted], groupby: str | None) -> tuple
 
     assert layout.target is not None
     box = layout.target.geobox
-    items = list({id(w.item): w.item for w, roi in zip(about, layout.windows, strict=True) if roi is not None}.values())
+    items = list({id(w.item): w.item for w, roi in zip(about, layout.windows, strict=True) if roi}.values())
     steps = len(set(_groups(items, groupby, box).values()))
     types: dict[str, set[str]] = {}
     for w in about:

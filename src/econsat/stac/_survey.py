@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from econsat.access.redact import is_url
-from econsat.errors import ParameterError
-from econsat.stac._budget import Known, Raster
+from econsat.access._ranges import Range, gathered
+from econsat.errors import AccessError, ParameterError
+from econsat.stac._budget import Cost, Known, Ladder, Raster, Want
 from econsat.stac._estimate import Guess, guess
+from econsat.stac._geotiff._tags import HEAD
 from econsat.stac._geotiff.index import parse_index
 from econsat.stac._href import Failed
 from econsat.stac._prepare import Job, Wanted, label
 
 if TYPE_CHECKING:
+    from odc.geo.geobox import GeoBox
+
     from econsat.access import Access
 
 __all__ = ["access_of", "gap_of", "is_at_hand", "known_of", "made_up", "rasters_of", "refuse"]
@@ -46,20 +50,72 @@ def gap_of(access: Access) -> int:
     return 16 << 10 if access.link is None else access.link.gap
 
 
-def is_at_hand(w: Wanted, access: Access) -> bool:
-    """Tell whether a header can be read without a network."""
-    del access
-    return w.where is not None and not is_url(w.where.href)
+def is_at_hand(w: Wanted) -> bool:
+    """Tell whether a header can be read without a network: the file is on this machine, or its header in the cache."""
+    if w.where is None:
+        return False
+    file = w.where.file
+    if file is None:
+        return "://" not in w.where.href or w.where.href[:5].lower() == "file:"
+    cache = file.session.cache(file.href)
+    known = None if cache is None else cache.known(file.href)
+    if cache is None or known is None or not cache.is_fresh(known) or known.version.total is None:
+        return False
+    size = known.version.total
+
+    def read(ranges: list[Range]) -> list[bytes]:
+        found = gathered(cache.get(file.href, ranges, version=known.version), ranges)
+        if None in found:
+            raise LookupError
+        return [each for each in found if each is not None]
+
+    try:
+        parse_index(read, policy=file.session.access.policy, size=size)
+    except (LookupError, AccessError):
+        return False
+    return True
 
 
-def known_of(w: Wanted, access: Access) -> Known | None:
-    """Return what a header that was read says of a file's levels."""
-    del access
+def known_of(w: Wanted, *, spent: bool = False) -> Known | None:
+    """Return what a header that was read says of a file's levels, None where none was.
+
+    Parameters
+    ----------
+    w : Wanted
+        A band of an item, calibrated.
+    spent : bool, optional
+        Whether the load goes on from here: its header costs what it cost. Otherwise what it would cost a new load.
+    """
     if w.header is None or w.source is None or w.where is None:
         return None
-    path = Path(w.where.target())
+    file = w.where.file
+    if file is None:
+        try:
+            return Known(w.source.geobox, parse_index(_reader(Path(w.where.target()))))
+        except AccessError:
+            # Another driver's file: it has one level.
+            return None
+    index = file.index
+    cache = file.session.cache(file.href)
+    known = None if cache is None else cache.known(file.href)
+    length = index.header_bytes
+    head = Cost.exact(index.header_requests, length)
+    if spent:
+        head = Cost.exact(index.header_requests if file.fetched else 0, file.fetched, file.cached)
+    elif cache is not None and known is not None:
+        head = Cost.exact(0 if cache.is_fresh(known) else 1, 0, length)
+    in_memory = [(0, min(HEAD, file.file.size or HEAD))]
 
-    def read(ranges: list[tuple[int, int]]) -> list[bytes]:
+    def free(ranges: list[Range]) -> tuple[list[Range], list[Range]]:
+        if cache is None or known is None:
+            return in_memory, []
+        return in_memory, [(at, at + len(body)) for at, body in cache.get(file.href, ranges, version=known.version)]
+
+    return Known(w.source.geobox, index, head, free, keeps=known is not None)
+
+
+def _reader(path: Path) -> Callable[[list[Range]], list[bytes]]:
+    def read(ranges: list[Range]) -> list[bytes]:
         found = []
         with path.open("rb") as file:
             for start, stop in ranges:
@@ -67,22 +123,51 @@ def known_of(w: Wanted, access: Access) -> Known | None:
                 found.append(file.read(stop - start))
         return found
 
-    return Known(w.source.geobox, parse_index(read))
+    return read
 
 
-def rasters_of(job: Job, door: Access) -> tuple[list[Raster], list[Wanted]]:
+def rasters_of(
+    job: Job, resampling: str | Mapping[str, str], *, spent: bool = False
+) -> tuple[list[Raster], list[Wanted]]:
     """Return what is to be read, with what is known of its levels, and whose it is."""
-    guesses: dict[Any, Guess] = {}
+    ladders: dict[Any, Ladder] = {}
     rasters, about = [], []
     for w in job.wanted:
         if w.where is None or w.ref is None or w.failure is not None:
             continue
-        ladder: Any = known_of(w, door)
-        if ladder is None:
-            ladder = guesses.setdefault(w.where, guess(w.item, w.ref))
-        rasters.append(Raster(label(w), w.where, w.ref.index, ladder))
+        key = w.where.href
+        if key not in ladders:
+            ladders[key] = known_of(w, spent=spent) or _one_level(w) or guess(w.item, w.ref)
+        method = resampling if isinstance(resampling, str) else resampling.get(w.variable, "nearest")
+        size = 8 if w.source is not None and w.source.radiometry.out_dtype == "float64" else 4
+        rasters.append(Raster(label(w), key, w.ref.index, ladders[key], size, method))
         about.append(w)
     return rasters, about
+
+
+@dataclass(frozen=True)
+class OneLevel:
+    """A file of this machine without overviews."""
+
+    geobox: GeoBox
+    factors: tuple[int, ...] = (1,)
+
+    def level(self, factor: int) -> GeoBox | None:
+        """Return the grid of a level."""
+        return self.geobox if factor == 1 else None
+
+    def header(self) -> Cost:
+        """Return what reading the header costs."""
+        return Cost()
+
+    def pixels(self, factor: int, wants: Sequence[Want], gap: int) -> Cost:
+        """Return what reading windows of a level costs, the header apart."""
+        del factor, wants, gap
+        return Cost()
+
+
+def _one_level(w: Wanted) -> OneLevel | None:
+    return None if w.source is None else OneLevel(w.source.geobox)
 
 
 def made_up(grids: Sequence[Raster]) -> dict[str, Any]:
