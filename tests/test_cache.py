@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from econsat.access import Access, cache as module
+from econsat.access import Access, _cache_files as on_disk, cache as module
 from econsat.access._ranges import merged
 from econsat.access.cache import Cache, Version, default_cache
 from econsat.access.remote import RemoteFile
@@ -221,7 +221,7 @@ class TestFolder:
         def interrupted(*_: object) -> None:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(module.os, "replace", interrupted)
+        monkeypatch.setattr(on_disk.os, "replace", interrupted)
         with pytest.raises(KeyboardInterrupt):
             cache.put(HREF, 0, b"body", version=V1)
         assert files(cache.root) == []
@@ -241,7 +241,7 @@ class TestFolder:
 
     def test_full_disk(self, cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
         cache.put(HREF, 0, b"body", version=V1)
-        real = module.os.fdopen
+        real = on_disk.os.fdopen
 
         class Full:
             def __init__(self, handle: int, mode: str) -> None:
@@ -257,7 +257,7 @@ class TestFolder:
                 self.file.write(chunks[0])
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        monkeypatch.setattr(module.os, "fdopen", Full)
+        monkeypatch.setattr(on_disk.os, "fdopen", Full)
         with pytest.warns(CacheWarning, match=r"No space left on device; give another one \(cache=Cache"):
             cache.put(HREF, 10, b"x", version=V1)
         # Said once; from then on nothing is tried.
@@ -304,7 +304,7 @@ class TestFolder:
         def refuse(*_: object, **__: object) -> None:
             raise OSError(number, os.strerror(number))
 
-        monkeypatch.setattr(module.tempfile, "mkstemp", refuse)
+        monkeypatch.setattr(on_disk.tempfile, "mkstemp", refuse)
         monkeypatch.setattr(module.os, "utime", refuse)
         with pytest.warns(CacheWarning, match=os.strerror(number)):
             cache.put(HREF, 4, b"more", version=V1)

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import hashlib
+import random
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from econsat.access import remote
+from econsat.access import Access, remote
 from econsat.access._ranges import checked, coalesced, gathered, merged, pick, split, without
 from econsat.access._share import share
 from econsat.access._tally import Tally
 from econsat.access.cache import Cache
 from econsat.access.remote import RemoteFile
+from econsat.access.signing import from_function
+from econsat.access.transport import Transport
 from econsat.errors import AccessError, ParameterError, RefusedError
+from econsat.testing import Fault, FaultServer
 
 CONTENT = bytes(i * 7 % 251 for i in range(5000))
 HREF = "https://example.org/a.bin"
@@ -53,6 +57,7 @@ class Origin:
     says_total: bool = True
     asked: list[tuple[int, int]] = field(default_factory=list)
     conditional: int = 0
+    conditions: bool = True
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4))
     tally: Tally = field(default_factory=Tally)
     after: dict[int, Any] = field(default_factory=dict)
@@ -71,7 +76,11 @@ class Origin:
     def request(self, method: str, href: str, *, headers: dict[str, str], **_: Any) -> FakeReply:
         self.conditional += 1
         same = headers.get("If-None-Match") == self.etag
-        return FakeReply(304) if same else FakeReply(206, {"etag": str(self.etag)}, self.content[:1])
+        if same and self.conditions:
+            return FakeReply(304)
+        total = len(self.content)
+        says = {"etag": str(self.etag), "content-range": f"bytes 0-0/{total}"}
+        return FakeReply(206, says, self.content[:1])
 
 
 @pytest.fixture
@@ -103,6 +112,9 @@ class TestArithmetic:
         joined = coalesced(ranges, gap)
         assert points(joined) >= points(ranges)
         assert all(b[0] - a[1] > gap for a, b in pairwise(joined))
+        apart = coalesced(ranges, gap, held=without(taken, ranges))
+        assert not points(apart) & (points(taken) - points(ranges))
+        assert points(apart) >= points(ranges)
         extra = sorted(points(joined) - points(ranges))
         runs = merged([(i, i + 1) for i in extra])
         assert all(stop - start <= gap for start, stop in runs)
@@ -318,6 +330,31 @@ class TestVersions:
         assert open_file(origin, cache=cache).read([(0, 200)]) == [CONTENT[::-1][:200]]
         assert open_file(origin, cache=cache).read([(0, 100)]) == [CONTENT[::-1][:100]]
 
+    @pytest.mark.parametrize("conditions", [True, False])
+    @pytest.mark.parametrize("changes", [False, True])
+    def test_old_version_is_asked_for(self, origin: Origin, tmp_path: Path, conditions: bool, changes: bool) -> None:
+        cache = Cache(tmp_path, max_age_days=0)
+        open_file(origin, cache=cache).read([(0, 100)])
+        origin.conditions = conditions
+        if changes:
+            self.other(origin)
+        file = open_file(origin, cache=cache)
+        assert file.read([(0, 100), (50, 60)]) == [origin.content[:100], origin.content[50:60]]
+        assert origin.conditional == 1
+        assert file.fetched == (100 if changes else 0)
+
+    def test_old_version_cannot_be_asked_for(self, origin: Origin, tmp_path: Path) -> None:
+        cache = Cache(tmp_path, max_age_days=0)
+        open_file(origin, cache=cache).read([(0, 100)])
+
+        def lost(*_: Any, **__: Any) -> FakeReply:
+            raise AccessError("no network", kind="connection")
+
+        origin.request = lost  # type: ignore[method-assign]
+        with pytest.raises(AccessError, match="no network") as caught:
+            open_file(origin, cache=cache).read([(0, 100)])
+        assert "max_age_days" in caught.value.__notes__[0]
+
     def test_expected_size(self, origin: Origin) -> None:
         with pytest.raises(AccessError, match="5000 bytes, and 4000 were said") as caught:
             open_file(origin, expected_size=4000).head()
@@ -396,3 +433,99 @@ class TestShare:
         both = threading.Barrier(3)
         with ThreadPoolExecutor(2) as pool:
             assert share(lambda n: both.wait(10) >= 0, range(3), pool=pool) == [True] * 3
+
+
+HTML = b"<html>log in</html>"
+BIG = random.Random(5).randbytes(60_000)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[FaultServer]:
+    (tmp_path / "a.bin").write_bytes(BIG)
+    with FaultServer(tmp_path) as started:
+        yield started
+
+
+class TestOverTheNetwork:
+    ranges: ClassVar = [(0, 100), (20_000, 21_000), (59_000, 60_000), (40_000, 40_001)]
+
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            Fault(status=503),
+            Fault(status=429, headers={"Retry-After": "0"}),
+            Fault(cut=10),
+            Fault(body=HTML),
+            Fault(body=b""),
+            Fault(zero_from=5, cut=20),
+        ],
+    )
+    @pytest.mark.parametrize("times", [1, None])
+    def test_equal_or_reported(self, server: FaultServer, fault: Fault, times: int | None) -> None:
+        server.fail("/a.bin", replace(fault, times=times))
+        with Transport(Access(retries=2, backoff=0.0)) as transport:
+            file = RemoteFile(server.url("/a.bin"), transport=transport, what="item a")
+            if times == 1 and fault.body != HTML:
+                assert file.read(self.ranges, gap=0) == [BIG[a:b] for a, b in self.ranges]
+            else:
+                with pytest.raises(AccessError, match=r"item a.*a\.bin"):
+                    file.read(self.ranges, gap=0)
+
+    def test_full_pool(self, server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(remote, "_PIECE", 2000)
+        with Transport(Access(connections=3)) as transport:
+            started = threading.Barrier(3)
+
+            def read(_: int) -> list[bytes]:
+                started.wait(10)
+                return RemoteFile(server.url("/a.bin"), transport=transport).read([(0, 60_000)])
+
+            futures = [transport.pool.submit(read, i) for i in range(3)]
+            assert [future.result(30) for future in futures] == [[BIG]] * 3
+
+    def test_pieces_come_side_by_side(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(remote, "_PIECE", 5000)
+        (tmp_path / "a.bin").write_bytes(BIG)
+        with FaultServer(tmp_path, latency=0.05) as server, Transport(Access(connections=8)) as transport:
+            assert RemoteFile(server.url("/a.bin"), transport=transport).read([(0, 60_000)]) == [BIG]
+            assert 2 <= server.most_in_flight <= 9
+
+    def test_replaced_in_the_middle(self, server: FaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(remote, "_PIECE", 5000)
+        real = Transport.piece
+        seen = []
+
+        def piece(self: Transport, *args: Any, **options: Any) -> Any:
+            seen.append(args)
+            if len(seen) == 5:
+                (tmp_path / "new").write_bytes(BIG[::-1])
+                (tmp_path / "new").replace(tmp_path / "a.bin")
+            return real(self, *args, **options)
+
+        monkeypatch.setattr(Transport, "piece", piece)
+        with Transport(Access(connections=2, backoff=0.0)) as transport:
+            assert RemoteFile(server.url("/a.bin"), transport=transport).read([(0, 60_000)]) == [BIG[::-1]]
+
+    def test_signed_at_each_request(self, tmp_path: Path) -> None:
+        (tmp_path / "a.bin").write_bytes(BIG)
+        cache = Cache(tmp_path / "ranges")
+        with FaultServer(tmp_path, sign_with="key") as server, Transport(Access(backoff=0.0)) as transport:
+            tokens = server.signatures
+            assert tokens is not None
+            signer = from_function(lambda href: f"{href}?{tokens.token()}")
+            for round_ in range(2):
+                file = RemoteFile(server.url("/a.bin"), transport=transport, signer=signer, cache=cache)
+                assert file.head(10) == BIG[:10]
+                assert file.read([(100, 200)]) == [BIG[100:200]]
+                assert bool(file.fetched) == (round_ == 0)
+            with pytest.raises(AccessError):
+                RemoteFile(server.url("/a.bin"), transport=transport).head(10)
+
+    def test_empty_file(self, server: FaultServer, tmp_path: Path) -> None:
+        (tmp_path / "empty.bin").write_bytes(b"")
+        with Transport(Access(retries=0)) as transport:
+            file = RemoteFile(server.url("/empty.bin"), transport=transport)
+            with pytest.raises(AccessError):
+                file.head()
+            assert file.read([]) == []
+            assert file.read([(0, 0)]) == [b""]

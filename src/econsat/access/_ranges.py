@@ -50,18 +50,24 @@ def merged(ranges: Iterable[Range]) -> list[Range]:
     return coalesced(ranges, 0)
 
 
-def coalesced(ranges: Iterable[Range], gap: int) -> list[Range]:
-    """Return the ranges sorted and joined wherever no more than `gap` bytes lie between them.
+def coalesced(ranges: Iterable[Range], gap: int, *, held: Iterable[Range] = ()) -> list[Range]:
+    """Return the ranges sorted and joined wherever no more than `gap` bytes lie between them, none of them held.
 
     Examples
     --------
     >>> coalesced([(0, 2), (5, 8), (20, 21)], 3)
     [(0, 8), (20, 21)]
+    >>> coalesced([(0, 2), (5, 8)], 3, held=[(3, 4)])
+    [(0, 2), (5, 8)]
     """
+    barriers = sorted(pair for pair in held if pair[0] < pair[1])
+    starts = [start for start, _ in barriers]
     joined: list[Range] = []
     for start, stop in sorted(pair for pair in ranges if pair[0] < pair[1]):
-        if joined and start - joined[-1][1] <= gap:
-            joined[-1] = (joined[-1][0], max(stop, joined[-1][1]))
+        end = joined[-1][1] if joined else 0
+        between = bisect_left(starts, start) - bisect_left(starts, end) if joined and start > end else 0
+        if joined and start - end <= gap and not between:
+            joined[-1] = (joined[-1][0], max(stop, end))
         else:
             joined.append((start, stop))
     return joined

@@ -7,8 +7,6 @@ import hashlib
 import ipaddress
 import json
 import os
-import re
-import tempfile
 import threading
 import time
 import warnings
@@ -17,85 +15,34 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import accumulate
 from pathlib import Path
-from urllib.parse import unquote_plus, urlsplit
+from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
+from econsat.access._cache_files import (
+    BLOCK,
+    ENTRY,
+    FOLDER,
+    HEADER,
+    MAGIC,
+    UNFINISHED,
+    VERSION,
+    address,
+    children,
+    identity,
+    named,
+    place,
+    remove,
+    remove_folder,
+    version_digest,
+)
 from econsat.access._ranges import Range, merged
-from econsat.access.redact import unsigned
+from econsat.access._version import Version
 from econsat.errors import CacheWarning, DataError, ParameterError
 
 __all__ = ["Cache", "Known", "Version", "default_cache"]
 
-_MAGIC = b"econsat1"
-_HEADER = len(_MAGIC) + hashlib.sha256().digest_size
-_FOLDER = re.compile(r"[0-9a-f]{2}")
-_ENTRY = re.compile(r"[0-9a-f]{62}")
-_BLOCK = re.compile(r"([0-9a-f]{32})-([0-9a-f]{1,16})-([0-9a-f]{1,16})\.block")
-_UNFINISHED = ".new-"
 _ABANDONED = 3600.0
 _DAY = 86_400.0
-_SIGNATURES = {"sig", "signature", "x-amz-signature", "x-goog-signature"}
-_AMBIGUOUS = {"key", "policy", "expires", "st", "se", "sp", "sr", "ss", "sv"}
-
-
-@dataclass(frozen=True)
-class Version:
-    """What tells one version of a remote file from another.
-
-    Parameters
-    ----------
-    etag : str or None
-        The server's entity tag, quotes included.
-    last_modified : str or None
-        The server's date of the last change, as it wrote it.
-    total : int or None
-        Length of the file in bytes.
-
-    Examples
-    --------
-    >>> Version('"a"', None, 10).agrees(Version('"b"', None, 10))
-    False
-    """
-
-    etag: str | None = None
-    last_modified: str | None = None
-    total: int | None = None
-
-    @property
-    def strong(self) -> str | None:
-        """The entity tag, where it vouches for every byte (RFC 9110, 8.8.1: a weak one does not)."""
-        return self.etag if self.etag and not self.etag.startswith("W/") else None
-
-    @property
-    def validator(self) -> str | None:
-        """What the version is known by; None where the server says too little to know it again."""
-        if self.strong:
-            said: list[object] = ["etag", self.strong, self.total]
-        elif self.last_modified and self.total is not None:
-            said = ["date", self.last_modified, self.total, self.etag]
-        else:
-            return None
-        return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:32]
-
-    def agrees(self, other: Version) -> bool:
-        """Say whether nothing speaks against two answers being of one version."""
-        if None not in (self.total, other.total) and self.total != other.total:
-            return False
-        if self.etag and other.etag:
-            if self.etag != other.etag:
-                return False
-            if self.strong:
-                # Servers behind one name may differ in the dates of one file, not in its tag.
-                return True
-        return not (self.last_modified and other.last_modified) or self.last_modified == other.last_modified
-
-    def with_more(self, other: Version) -> Version:
-        """Return this version with what another answer of it says in addition."""
-        return Version(
-            self.etag or other.etag,
-            self.last_modified or other.last_modified,
-            other.total if self.total is None else self.total,
-        )
 
 
 @dataclass(frozen=True)
@@ -161,6 +108,7 @@ class Cache:
 
     Examples
     --------
+    >>> import tempfile
     >>> folder = tempfile.mkdtemp()
     >>> cache, version = Cache(folder), Version('"v1"', None, 10)
     >>> cache.put("https://example.org/a.tif?sig=secret", 0, b"hello", version=version)
@@ -212,14 +160,14 @@ class Cache:
 
     def known(self, href: str) -> Known | None:
         """Return the version of a file that the cache holds something of, None where there is none."""
-        path = self._entry(href) / "version.json"
+        path = self._entry(href) / VERSION
         content = self._read(path)
         if content is None:
             return None
         try:
             said = json.loads(content)
             digest = said.pop("sha256")
-            if digest != _digest(_version_text(href, said)):
+            if digest != version_digest(href, said):
                 raise ValueError("checksum")
             return Known(Version(said["etag"], said["last_modified"], said["total"]), float(said["checked"]))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -235,8 +183,8 @@ class Cache:
         if version.validator is None:
             return
         said: dict[str, object] = {**asdict(version), "checked": time.time()}
-        content = json.dumps({**said, "sha256": _digest(_version_text(href, said))}).encode()
-        self._write(self._entry(href) / "version.json", [content])
+        content = json.dumps({**said, "sha256": version_digest(href, said)}).encode()
+        self._write(self._entry(href) / VERSION, [content])
 
     def get(self, href: str, ranges: Iterable[Range], *, version: Version) -> list[tuple[int, memoryview]]:
         """Return what is held of some ranges.
@@ -270,8 +218,8 @@ class Cache:
                 if stop <= position:
                     continue
                 if (start, stop) not in bodies:
-                    path = entry / _name(validator, start, stop)
-                    bodies[start, stop] = self._body(path, _identity(href, validator, start, stop), stop - start, bad)
+                    path = entry / named(validator, start, stop)
+                    bodies[start, stop] = self._body(path, identity(href, validator, start, stop), stop - start, bad)
                 body = bodies[start, stop]
                 if body is not None:
                     low, high = max(position, start), min(end, stop)
@@ -300,9 +248,9 @@ class Cache:
         if validator is None or not body or len(body) > self.max_bytes:
             return
         stop = start + len(body)
-        digest = hashlib.sha256(_identity(href, validator, start, stop))
+        digest = hashlib.sha256(identity(href, validator, start, stop))
         digest.update(body)
-        self._write(self._entry(href) / _name(validator, start, stop), [_MAGIC, digest.digest(), body])
+        self._write(self._entry(href) / named(validator, start, stop), [MAGIC, digest.digest(), body])
 
     def forget(self, href: str) -> None:
         """Remove what is held of a file."""
@@ -312,8 +260,8 @@ class Cache:
         except OSError:
             return
         for name in names:
-            if name == "version.json" or _BLOCK.fullmatch(name):
-                _remove(entry / name)
+            if name == VERSION or BLOCK.fullmatch(name):
+                remove(entry / name)
 
     def size(self) -> int:
         """Return how many bytes the cache's files take."""
@@ -322,21 +270,21 @@ class Cache:
     def clear(self) -> None:
         """Remove the cache's files, and nothing else that may lie in the folder."""
         for path, _, _ in list(self._files()):
-            _remove(path)
+            remove(path)
         for folder in self._entries():
-            _remove_folder(folder)
+            remove_folder(folder)
         with self._state.lock:
             self._state.written = 0
 
     def _entry(self, href: str) -> Path:
-        key = hashlib.sha256(_address(href).encode("utf-8", "surrogatepass")).hexdigest()
+        key = hashlib.sha256(address(href).encode("utf-8", "surrogatepass")).hexdigest()
         return self.root / key[:2] / key[2:]
 
     def _blocks(self, entry: Path) -> Iterator[tuple[str, int, int]]:
         try:
             with os.scandir(entry) as items:
                 for item in items:
-                    found = _BLOCK.fullmatch(item.name)
+                    found = BLOCK.fullmatch(item.name)
                     if found:
                         yield found[1], int(found[2], 16), int(found[3], 16)
         except FileNotFoundError:
@@ -350,11 +298,11 @@ class Cache:
             return None
         view = memoryview(content)
         digest = hashlib.sha256(identity)
-        digest.update(view[_HEADER:])
-        if len(view) != _HEADER + length or view[:_HEADER] != _MAGIC + digest.digest():
+        digest.update(view[HEADER:])
+        if len(view) != HEADER + length or view[:HEADER] != MAGIC + digest.digest():
             bad.append(path)
             return None
-        return view[_HEADER:]
+        return view[HEADER:]
 
     def _read(self, path: Path) -> bytes | None:
         try:
@@ -375,7 +323,7 @@ class Cache:
         with self._state.lock:
             self._state.damaged += len(paths)
         for path in paths:
-            _remove(path)
+            remove(path)
         warnings.warn(
             f"{len(paths)} damaged file(s) of the cache in {self.root} were dropped; what they held is fetched again",
             CacheWarning,
@@ -388,7 +336,7 @@ class Cache:
         try:
             for last in (False, False, False, True):
                 try:
-                    _place(path, chunks)
+                    place(path, chunks)
                     break
                 except FileNotFoundError:
                     # Another process empties the cache and takes the folder away just now: then it is not kept.
@@ -437,12 +385,12 @@ class Cache:
         for path, size, _ in files:
             if held <= 0.9 * self.max_bytes:
                 break
-            if _remove(path):
+            if remove(path):
                 held -= size
 
     def _entries(self) -> Iterator[Path]:
-        for folder in _children(self.root, _FOLDER):
-            yield from _children(folder, _ENTRY)
+        for folder in children(self.root, FOLDER):
+            yield from children(folder, ENTRY)
 
     def _files(self) -> Iterator[tuple[Path, int, float]]:
         for entry in self._entries():
@@ -451,8 +399,8 @@ class Cache:
             except OSError:
                 continue
             for item in items:
-                unfinished = item.name.startswith(_UNFINISHED)
-                if not (unfinished or item.name == "version.json" or _BLOCK.fullmatch(item.name)):
+                unfinished = item.name.startswith(UNFINISHED)
+                if not (unfinished or item.name == VERSION or BLOCK.fullmatch(item.name)):
                     continue
                 try:
                     state = item.stat(follow_symlinks=False)
@@ -461,7 +409,7 @@ class Cache:
                 if not unfinished:
                     yield Path(item.path), state.st_size, state.st_mtime
                 elif time.time() - state.st_mtime > _ABANDONED:
-                    _remove(Path(item.path))
+                    remove(Path(item.path))
 
 
 def default_cache(href: str) -> Cache | None:
@@ -498,70 +446,3 @@ def default_cache(href: str) -> Cache | None:
         pass
     off = os.environ.get("ECONSAT_CACHE_RANGES", "").strip().lower() in ("off", "0", "no", "false")
     return None if off else Cache()
-
-
-def _address(href: str) -> str:
-    """Return what is hashed to know a file by: its address without signature, or with all that may choose a file."""
-    query = href.partition("?")[2].partition("#")[0]
-    given = {unquote_plus(part.partition("=")[0]).lower(): part for part in re.split("[&;]", query)}
-    # Without a signature, `?key=lights` and `?key=roads` may well be two files.
-    ambiguous = () if _SIGNATURES & given.keys() else (part for name, part in given.items() if name in _AMBIGUOUS)
-    return json.dumps([unsigned(href), sorted(ambiguous)])
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _version_text(href: str, said: dict[str, object]) -> str:
-    return json.dumps([_address(href), said], sort_keys=True)
-
-
-def _identity(href: str, validator: str, start: int, stop: int) -> bytes:
-    # Part of the checksum: a block under another's name is found out.
-    return json.dumps([_address(href), validator, start, stop]).encode()
-
-
-def _name(validator: str, start: int, stop: int) -> str:
-    return f"{validator}-{start:x}-{stop:x}.block"
-
-
-def _place(path: Path, chunks: list[bytes]) -> None:
-    # What was fetched with a user's key may be that user's alone.
-    path.parent.parent.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=_UNFINISHED)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.writelines(chunks)
-        os.replace(name, path)
-    except BaseException:
-        _remove(Path(name))
-        raise
-
-
-def _children(folder: Path, pattern: re.Pattern[str]) -> list[Path]:
-    try:
-        with os.scandir(folder) as items:
-            return [
-                Path(item.path) for item in items if pattern.fullmatch(item.name) and item.is_dir(follow_symlinks=False)
-            ]
-    except OSError:
-        return []
-
-
-def _remove(path: Path) -> bool:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError:
-        return False
-    return True
-
-
-def _remove_folder(folder: Path) -> None:
-    # Only when empty: another process may be writing, or somebody have put something there.
-    try:
-        folder.rmdir()
-        folder.parent.rmdir()
-    except OSError:
-        pass

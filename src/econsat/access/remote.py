@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from econsat.access._ranges import Range, checked, coalesced, gathered, merged, pick, split, without
 from econsat.access._share import share
-from econsat.access.cache import Version
+from econsat.access._version import Version
 from econsat.access.redact import shown
 from econsat.errors import AccessError, ParameterError, RefusedError
 
 if TYPE_CHECKING:
     from econsat.access.cache import Cache, Known
     from econsat.access.signing import Signer
-    from econsat.access.transport import Piece, Transport
+    from econsat.access.transport import Piece, Reply, Transport
 
 __all__ = ["RemoteFile"]
 
@@ -289,17 +289,24 @@ class RemoteFile:
             headers["If-None-Match"] = version.etag
         elif version.last_modified:
             headers["If-Modified-Since"] = version.last_modified
-        reply = self._transport.request(
-            "GET",
-            self.href,
-            headers=headers,
-            found_in=self._found_in,
-            what=self.what,
-            signer=self._signer,
-            ok=(200, 206, 304),
-            max_bytes=_PIECE,
-        )
-        if reply.status != 304:
+        try:
+            reply = self._transport.request(
+                "GET",
+                self.href,
+                headers=headers,
+                found_in=self._found_in,
+                what=self.what,
+                signer=self._signer,
+                ok=(200, 206, 304),
+                max_bytes=_GAP,
+            )
+        except AccessError as error:
+            if error.kind == "size":
+                # The server knows neither conditions nor ranges, and sent all of the file.
+                return False
+            error.add_note("The cache holds bytes of it that are older than its max_age_days; None uses them unasked.")
+            raise
+        if reply.status != 304 and _version_of(reply).validator != version.validator:
             return False
         assert self._cache is not None
         self._cache.confirm(self.href, version)
@@ -335,7 +342,8 @@ class RemoteFile:
             self._transport.tally.add(cached_bytes=count)
             parts += kept
             rest = without(rest, [(start, start + len(body)) for start, body in kept])
-        runs = split(coalesced(rest, gap), _PIECE)
+        held = [(start, start + len(body)) for start, body in parts]
+        runs = split(coalesced(rest, gap, held=held), _PIECE)
         bodies = share(lambda run: self._piece(state, run), runs, pool=self._transport.pool)
         for (start, stop), body in zip(runs, bodies, strict=True):
             if len(body) != stop - start:
@@ -396,6 +404,14 @@ class RemoteFile:
 
     def _error(self, seen: str, *, kind: str) -> AccessError:
         return AccessError(f"{self._where()} could not be read: {seen}", kind=kind, href=shown(self.href))
+
+
+def _version_of(reply: Reply) -> Version:
+    """Return the version that an answer to a request for one byte speaks of."""
+    says = reply.headers
+    length = says.get("content-range", "").rpartition("/")[2] if reply.status == 206 else str(len(reply.body))
+    total = int(length) if length.isascii() and length.isdigit() else None
+    return Version(says.get("etag"), says.get("last-modified"), total)
 
 
 def _multihash(text: str) -> tuple[str, bytes]:
