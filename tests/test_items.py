@@ -123,7 +123,7 @@ def bodies(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(found=st.lists(bodies(), max_size=4), ending=st.sampled_from(ENDINGS))
 def test_whatever_an_item_holds_comes_back(tmp_path: Path, found: list[dict[str, Any]], ending: str) -> None:
     items = pystac.ItemCollection(

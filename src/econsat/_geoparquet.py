@@ -62,16 +62,7 @@ def encode(bodies: list[dict[str, Any]], *, fields: dict[str, Any], snapshot: di
         Their checksums.
     """
     pa, pq, sg = _packages()
-    from stac_geoparquet.arrow import _to_parquet
-
-    table, columns = _table(bodies, pa, sg)
-    empty = [f.name for f in table.schema if pa.types.is_struct(f.type) and f.type.num_fields == 0]
-    table = table.drop_columns(empty)
-    metadata = _to_parquet.create_parquet_metadata(table.schema, schema_version="1.1.0") if "bbox" in columns else {}
-    table = table.replace_schema_metadata(metadata)
-    sink = io.BytesIO()
-    writer = pq.ParquetWriter(sink, table.schema, compression="zstd", write_page_checksum=True)
-    writer.write_table(table)
+    columns, sink, writer = _begun(bodies, pa, pq, sg)
     # Everything but the footer has been written by now.
     about = {
         **snapshot,
@@ -85,23 +76,41 @@ def encode(bodies: list[dict[str, Any]], *, fields: dict[str, Any], snapshot: di
     return sink.getvalue()
 
 
-def _table(bodies: list[dict[str, Any]], pa: Any, sg: Any) -> tuple[Any, str]:
-    """Return the columns, as many as the items allow, and in words which."""
-    full = [_shaped(body) for body in bodies]
-    core = [_core(body) for body in full]
-    attempts: list[tuple[str, Callable[[], Any]]] = [
-        ("all, with bbox", lambda: sg.parse_stac_items_to_arrow(full).read_all()),
-        ("time, place and assets, with bbox", lambda: sg.parse_stac_items_to_arrow(core).read_all()),
-    ]
-    whole = bool(bodies) and all("bbox" in body for body in full)
-    for columns, made in attempts if whole else []:
+def _begun(bodies: list[dict[str, Any]], pa: Any, pq: Any, sg: Any) -> tuple[str, io.BytesIO, Any]:
+    """Write as many columns as the items allow; return what they are, the file, and its writer."""
+    for columns, made in _tables(bodies, pa, sg):
+        sink = io.BytesIO()
         try:
-            return made(), columns
+            return columns, sink, _written(made(), sink, pa, pq)
         except (AttributeError, IndexError, KeyError, TypeError, ValueError, pa.ArrowException):
-            # Two items may give one field types that no column can hold together.
+            # Two items may give one field types that no column can hold together, or nested ones that Parquet lacks.
             continue
+    raise AssertionError("texts can always be written")
+
+
+def _tables(bodies: list[dict[str, Any]], pa: Any, sg: Any) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Yield what the columns are, and a function that makes them: all there are first, what always works last."""
+    full = [_shaped(body) for body in bodies]
+    if bodies and all("bbox" in body for body in full):
+        yield "all, with bbox", lambda: sg.parse_stac_items_to_arrow(full).read_all()
+        core = [_core(body) for body in full]
+        yield "time, place and assets, with bbox", lambda: sg.parse_stac_items_to_arrow(core).read_all()
     names = {"id": [body["id"] for body in bodies], "collection": [body.get("collection") for body in bodies]}
-    return pa.table({key: pa.array(values, pa.string()) for key, values in names.items()}), "id and collection"
+    yield "id and collection", lambda: pa.table({key: pa.array(values, pa.string()) for key, values in names.items()})
+
+
+def _written(table: Any, sink: io.BytesIO, pa: Any, pq: Any) -> Any:
+    """Write columns, and return the writer, whose footer is still to come."""
+    from stac_geoparquet.arrow import _to_parquet
+
+    empty = [f.name for f in table.schema if pa.types.is_struct(f.type) and f.type.num_fields == 0]
+    table = table.drop_columns(empty)
+    spatial = "geometry" in table.schema.names
+    metadata = _to_parquet.create_parquet_metadata(table.schema, schema_version="1.1.0") if spatial else {}
+    table = table.replace_schema_metadata(metadata)
+    writer = pq.ParquetWriter(sink, table.schema, compression="zstd", write_page_checksum=True)
+    writer.write_table(table)
+    return writer
 
 
 def _shaped(body: dict[str, Any]) -> dict[str, Any]:
