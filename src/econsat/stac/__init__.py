@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from types import ModuleType
 
-__all__ = ["blackmarble", "catalog", "cube", "earthdata", "eog", "radiometry"]
+__all__ = ["blackmarble", "catalog", "cube", "earthdata", "eog", "radiometry", "sentinel5p"]
 
 
 def __getattr__(name: str) -> ModuleType:
