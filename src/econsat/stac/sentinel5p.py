@@ -110,8 +110,8 @@ def read(
         if len(seen) > 1:
             shown = "; ".join(f"{value or 'not stated'}: {path}" for value, path in seen.items())
             raise RadiometryError(
-                f"the files are of different {name} ({shown}): their values do not compare. Read one at a time, or take "
-                "the reprocessed files."
+                f"the files are of different {name} ({shown}): their values do not compare. Read one at a "
+                "time, or take the reprocessed files."
             )
     units = {swath[variable].attrs["units"] for swath in swaths}
     if len(units) > 1:
