@@ -22,6 +22,13 @@ from econsat.errors import CatalogError
 __all__ = ["Checkpoint", "Secrets", "digest"]
 
 _KIND, _VERSION = "econsat:checkpoint", 1
+# How a head begins, of which a kill may have left any part.
+_BEGINS = f'{{"kind":"{_KIND}"'.encode()
+_HEAD_LENGTH = 17 + len(_BEGINS)
+_HEAD = re.compile(
+    rb"[0-9a-f]{0,16}|[0-9a-f]{16} (?:%s)"
+    % b"|".join(re.escape(_BEGINS[:size]) for size in range(len(_BEGINS), -1, -1))
+)
 _SECRET = re.compile(SECRET_NAMES, re.IGNORECASE)
 # Where a server says how to go on: tokens of paging grant nothing.
 _PAGING = re.compile(r"(?:next|page|paging|continuation|cursor|search|scroll)?[_-]?token", re.IGNORECASE)
@@ -167,7 +174,7 @@ class Checkpoint:
                 for number, line in enumerate(file):
                     checksum, _, text = line.partition(b" ")
                     if not line.endswith(b"\n") or checksum.decode("ascii", "replace") != _checksum(text.rstrip(b"\n")):
-                        if number == 0 and line.endswith(b"\n"):
+                        if number == 0 and (line.endswith(b"\n") or not _HEAD.fullmatch(line[:_HEAD_LENGTH])):
                             raise CatalogError(
                                 f"{self.path} is no checkpoint of a search: pass another path as `resume`"
                             )
