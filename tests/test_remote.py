@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import random
+import tempfile
 import threading
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -23,7 +25,7 @@ from econsat.access.cache import Cache
 from econsat.access.remote import RemoteFile
 from econsat.access.signing import from_function
 from econsat.access.transport import Transport
-from econsat.errors import AccessError, ParameterError, RefusedError
+from econsat.errors import AccessError, CacheWarning, ParameterError, RefusedError
 from econsat.testing import Fault, FaultServer
 
 CONTENT = bytes(i * 7 % 251 for i in range(5000))
@@ -170,6 +172,24 @@ class TestRead:
                     assert file.fetched == 0
         origin.pool.shutdown()
         assert file.size in (len(CONTENT), None)
+
+    @settings(deadline=None, max_examples=50)
+    @given(spans, st.integers(0, 10**9), st.integers(1, 255))
+    def test_any_flipped_byte_of_the_cache(self, ranges: list[tuple[int, int]], where: int, flip: int) -> None:
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+            warnings.simplefilter("ignore", CacheWarning)
+            origin = Origin()
+            open_file(origin, cache=Cache(folder)).read([(0, 5), *ranges], gap=0)
+            written = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+            sizes = [path.stat().st_size for path in written]
+            where %= sum(sizes)
+            number = next(i for i in range(len(sizes)) if where < sum(sizes[: i + 1]))
+            content = bytearray(written[number].read_bytes())
+            content[where - sum(sizes[:number])] ^= flip
+            written[number].write_bytes(content)
+            file = open_file(origin, cache=Cache(folder))
+            assert file.read(ranges, gap=0) == [CONTENT[a:b] for a, b in ranges]
+            origin.pool.shutdown()
 
     def test_few_requests(self, origin: Origin) -> None:
         file = open_file(origin)
@@ -354,6 +374,17 @@ class TestVersions:
         with pytest.raises(AccessError, match="no network") as caught:
             open_file(origin, cache=cache).read([(0, 100)])
         assert "max_age_days" in caught.value.__notes__[0]
+
+    def test_without_a_version_nothing_is_kept(
+        self, origin: Origin, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        origin.etag = None
+        with caplog.at_level("INFO"):
+            open_file(origin, cache=Cache(tmp_path)).read([(0, 10), (4000, 4010)])
+        assert [record.message for record in caplog.records] == [
+            "https://example.org/a.bin is not kept in the cache: the server says nothing to know its version by"
+        ]
+        assert not list(tmp_path.rglob("*"))
 
     def test_expected_size(self, origin: Origin) -> None:
         with pytest.raises(AccessError, match="5000 bytes, and 4000 were said") as caught:

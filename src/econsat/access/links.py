@@ -77,7 +77,9 @@ class Link:
     Latency and transfer are added although they overlap in part, so the figure leans to the slow side. Not counted:
     name look-up, the server's own time, TCP's slow start (which proxies on geostationary links take away in part, RFC
     3135), decoding. Mathis's formula is one for loss-driven congestion control; senders that pace by rate do better on
-    a lossy link.
+    a lossy link. Against reads from a server on loopback that waited 30 to 600 ms and let 19 to 200 Mbit/s through, or
+    all (40 to 300 requests, 2 to 18 MB, 8 to 32 connections), the model was between 3 % too fast and 21 % too slow;
+    loss was not part of that.
 
     Examples
     --------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,12 @@ __all__ = ["RemoteFile"]
 
 T = TypeVar("T")
 
+_log = logging.getLogger(__name__)
+
 _PIECE = 4 << 20
+# Measured on loopback, 30 ms a request, 32 connections, 250 blocks of 5 to 60 kB with gaps of 20 kB on average: at 200
+# Mbit/s 16 KiB halve the requests (113 for 250) in the same time (0.45 s for 0.43); 64 KiB and more fetch half as much
+# again as is needed and take a third longer (0.58 s). At 50 Mbit/s the time goes with the bytes.
 _GAP = 16 << 10
 _WHOLE = 64 << 20
 
@@ -386,7 +392,9 @@ class RemoteFile:
             state.version = version = seen if state.version is None else state.version.with_more(seen)
             first, state.confirmed = not state.confirmed, True
         if self._cache is not None:
-            if first:
+            if first and version.validator is None:
+                _log.info("%s is not kept in the cache: the server says nothing to know its version by", self._where())
+            elif first:
                 self._cache.confirm(self.href, version)
             self._cache.put(self.href, start, body, version=version)
         return body
