@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import traceback
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import numpy as np
 import pystac
 import pytest
 import rasterio
 
 from econsat.access import Access
-from econsat.errors import ReadError
+from econsat.access.cache import Cache
+from econsat.access.policy import Policy
+from econsat.errors import ReadError, SuspectDataWarning
 from econsat.stac._href import Failed, Opened
 from econsat.stac._provenance import unsigned
 from econsat.stac.cube import load as load_patiently
@@ -344,3 +349,224 @@ class TestRefused:
         assert path.stat().st_size < 10_000
         with pytest.raises(ReadError, match=re.escape("refused: one block of it holds 65536 x 65536")):
             load(make_item("bomb", assets={"red": path}))
+
+
+@pytest.fixture
+def bare(tmp_path: Path, pixels: np.ndarray) -> Iterator[FaultServer]:
+    """Files whose compression compares nothing: what comes is what is read."""
+    options = {"crs": "EPSG:32631", "bounds": (500_000, 0, 507_000, 6_000), "cog": False}
+    for name, how in {"a": {}, "lzw": {"compress": "LZW"}, "filled": {"nodata": 0}}.items():
+        tiles = {"tiled": True, "blockxsize": 256, "blockysize": 256}
+        make_raster(tmp_path / f"{name}.tif", pixels, **options, **tiles, **how)
+    zeros = pixels.copy()
+    zeros[:300] = 0
+    make_raster(tmp_path / "zeros.tif", zeros, **options, tiled=True, blockxsize=256, blockysize=256)
+    with FaultServer(tmp_path) as started:
+        yield started
+
+
+class TestZeros:
+    @pytest.mark.parametrize("name", ["a", "filled", "lzw"])
+    @pytest.mark.parametrize("where", [0, 60_000, 400_000])
+    def test_zeros_that_came_once_are_fetched_again(
+        self, bare: FaultServer, pixels: np.ndarray, name: str, where: int
+    ) -> None:
+        cube = load(_item(bare, name))
+        bare.fail(f"/{name}.tif", Fault(zero_from=where))
+        np.testing.assert_array_equal(cube.red.values[0], pixels)
+
+    def test_zeros_in_compressed_tiles_that_came_once(self, server: FaultServer, pixels: np.ndarray) -> None:
+        cube = load(_item(server))
+        server.fail("/a.tif", Fault(zero_from=1_000))
+        np.testing.assert_array_equal(cube.red.values[0], pixels)
+
+    def test_zeros_that_come_every_second_time_are_an_error(self, bare: FaultServer) -> None:
+        cube = load(_item(bare))
+        for _ in range(2):
+            # The tiles, what is asked again, and the file's start for the second try.
+            bare.fail("/a.tif", Fault(zero_from=0), Fault(zero_from=10**9))
+        with pytest.raises(ReadError, match="cannot be trusted"):
+            cube.red.compute()
+
+    def test_zeros_that_the_file_holds_are_kept_counted_and_told(self, bare: FaultServer) -> None:
+        with pytest.warns(SuspectDataWarning, match=r"item 'zeros', asset 'red': 50% zeros.*nodata=0"):
+            cube = load(_item(bare, "zeros"), chunks=None)
+        assert (cube.red.values[0, :300] == 0).all()
+        (row,) = cube.attrs["assets"]
+        assert row["zeros"] == 300 * 700
+        assert row["valid"] == row["pixels"] == 600 * 700
+        assert row["note"].startswith("50% zeros")
+        assert row["integrity"] == "length only"
+
+    def test_a_few_zeros_are_no_news(self, server: FaultServer) -> None:
+        (row,) = load(_item(server), chunks=None).attrs["assets"]
+        assert (row["zeros"], row["note"]) == (0, "")
+
+
+class TestLedger:
+    def test_what_each_file_gave(self, server: FaultServer, tmp_path: Path) -> None:
+        cube = load([_item(server), _item(server, "b", datetime="2020-01-02T12:00:00Z")], chunks=None)
+        rows = cube.attrs["assets"]
+        assert [(row["item"], row["asset"]) for row in rows] == [("a", "red"), ("b", "red")]
+        for row in rows:
+            assert row["pixels"] == row["valid"] == 600 * 700
+            assert row["integrity"] == "codec checksum"
+            assert row["bytes"] <= (tmp_path / "a.tif").stat().st_size
+        assert sum(row["bytes"] for row in rows) == sum(server.sent.values())
+
+    def test_lazy_cubes_have_none(self, server: FaultServer) -> None:
+        assert "assets" not in load(_item(server)).attrs
+
+    def test_absent_blocks_are_missing_and_counted(self, tmp_path: Path) -> None:
+        values = np.zeros((512, 512), "uint8")
+        values[:256, :256] = 7
+        make_raster(
+            tmp_path / "a.tif", values, crs="EPSG:32631", bounds=(500_000, 0, 505_120, 5_120),
+            cog=False, tiled=True, blockxsize=256, blockysize=256, sparse_ok=True,
+        )  # fmt: skip
+        with FaultServer(tmp_path) as server:
+            cube = load(_item(server), chunks=None)
+        assert int(cube.red.notnull().sum()) == 256 * 256
+        assert cube.attrs["assets"][0]["absent_blocks"] == 3
+
+    def test_the_second_run_transfers_nothing(self, server: FaultServer, tmp_path: Path, pixels: np.ndarray) -> None:
+        access = replace(IMPATIENT, cache=Cache(tmp_path / "kept"))
+        first = load(_item(server), chunks=None, access=access)
+        sent = sum(server.sent.values())
+        second = load(_item(server), chunks=None, access=access)
+        assert sum(server.sent.values()) == sent
+        np.testing.assert_array_equal(second.red.values, first.red.values)
+        (row,) = second.attrs["assets"]
+        assert row["bytes"] == 0
+        assert row["from_cache"] > 0
+
+    def test_bands_of_one_file_share_its_tiles(self, tmp_path: Path) -> None:
+        rng = np.random.default_rng(3)
+        values = rng.integers(1, 60_000, (3, 512, 512)).astype("uint16")
+        make_raster(
+            tmp_path / "a.tif", values, crs="EPSG:32631", bounds=(500_000, 0, 505_120, 5_120), nodata=0,
+            cog=False, tiled=True, blockxsize=256, blockysize=256, interleave="pixel",
+        )  # fmt: skip
+        with FaultServer(tmp_path) as server:
+            item = make_item("a", assets={"red": server.url("/a.tif")}, bands={"red": ["r", "g", "b"]})
+            cube = load(item, chunks=None)
+            assert sum(server.sent.values()) <= (tmp_path / "a.tif").stat().st_size
+        for name, band in zip("rgb", values, strict=True):
+            np.testing.assert_array_equal(cube[name].values[0], band)
+
+
+class TestPromises:
+    def _promising(self, server: FaultServer, **fields: Any) -> pystac.Item:
+        return _item(server, asset_fields={"red": fields})
+
+    def test_a_length(self, server: FaultServer, tmp_path: Path, pixels: np.ndarray) -> None:
+        size = (tmp_path / "a.tif").stat().st_size
+        cube = load(self._promising(server, **{"file:size": size}))
+        np.testing.assert_array_equal(cube.red.values[0], pixels)
+        with pytest.raises(ReadError, match="file:size"):
+            load(self._promising(server, **{"file:size": size + 1}))
+
+    def test_a_checksum_is_compared_on_demand(self, server: FaultServer, tmp_path: Path, pixels: np.ndarray) -> None:
+        digest = "1220" + hashlib.sha256((tmp_path / "a.tif").read_bytes()).hexdigest()
+        cube = load(self._promising(server, **{"file:checksum": digest}), chunks=None, verify=True)
+        np.testing.assert_array_equal(cube.red.values[0], pixels)
+        assert cube.attrs["assets"][0]["integrity"] == "file:checksum"
+        wrong = self._promising(server, **{"file:checksum": digest[:-1] + ("0" if digest[-1] != "0" else "1")})
+        with pytest.raises(ReadError, match="file:checksum"):
+            load(wrong, verify=True)
+        load(wrong)
+
+
+class TestOtherDrivers:
+    @pytest.fixture
+    def jpeg2000(self, tmp_path: Path) -> Iterator[FaultServer]:
+        values = np.random.default_rng(1).integers(1, 4_000, (300, 400)).astype("uint16")
+        profile = {"driver": "JP2OpenJPEG", "height": 300, "width": 400, "count": 1, "dtype": "uint16"}
+        place = {"crs": "EPSG:32631", "transform": rasterio.Affine(10, 0, 500_000, 0, -10, 3_000)}
+        with rasterio.open(tmp_path / "a.jp2", "w", **profile, **place, QUALITY=100, REVERSIBLE="YES") as sink:
+            sink.write(values, 1)
+        with FaultServer(tmp_path) as server:
+            yield server
+
+    def test_are_refused_unless_allowed(self, jpeg2000: FaultServer) -> None:
+        item = make_item("a", assets={"red": jpeg2000.url("/a.jp2")})
+        with pytest.raises(ReadError, match="not a GTiff file"):
+            load(item)
+        short = replace(IMPATIENT, policy=Policy(drivers=("JP2OpenJPEG",), max_file_bytes=1_000))
+        with pytest.raises(ReadError, match="max_file_bytes=1,000"):
+            load(item, access=short)
+
+    @pytest.mark.parametrize("how", ["argument", "policy"])
+    def test_are_fetched_whole(self, jpeg2000: FaultServer, tmp_path: Path, how: str) -> None:
+        item = make_item("a", assets={"red": jpeg2000.url("/a.jp2")}, collection="s2")
+        policy = Policy(drivers={"s2": ("JP2OpenJPEG",)})
+        options = (
+            {"drivers": ["GTiff", "JP2OpenJPEG"]}
+            if how == "argument"
+            else {"access": replace(IMPATIENT, policy=policy)}
+        )
+        cube = load(item, chunks=None, **options)
+        with rasterio.open(tmp_path / "a.jp2") as dataset:
+            np.testing.assert_array_equal(cube.red.values[0], dataset.read(1))
+        assert sum(jpeg2000.sent.values()) == (tmp_path / "a.jp2").stat().st_size
+
+    def test_a_geotiff_where_it_is_not_allowed(self, server: FaultServer) -> None:
+        with pytest.raises(ReadError, match="refused: it is a GeoTIFF, and only JP2OpenJPEG"):
+            load(_item(server), drivers=["JP2OpenJPEG"])
+
+
+class TestDoor:
+    def test_gdal_is_never_given_an_address(
+        self, server: FaultServer, pixels: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        seen = []
+        for module in (rasterio, rasterio.io):
+            for name in ("open", "DatasetReader"):
+                real = getattr(module, name, None)
+                if real is not None:
+                    monkeypatch.setattr(module, name, _spy(real, seen))
+        np.testing.assert_array_equal(load(_item(server)).red.values[0], pixels)
+        assert seen
+        assert not any("://" in text or "vsicurl" in text for text in seen)
+
+    def test_reads_travel_to_other_processes(self, server: FaultServer, pixels: np.ndarray) -> None:
+        cube = load(_item(server), chunks={"x": 300, "y": 300}, patch_url=_signed)
+        sent = cloudpickle.dumps(cube)
+        assert len(sent) < 200_000
+        assert b"secret" not in sent
+        np.testing.assert_array_equal(cloudpickle.loads(sent).red.values[0], pixels)
+
+    def test_a_file_exchanged_on_the_server(self, server: FaultServer, tmp_path: Path, pixels: np.ndarray) -> None:
+        cube = load(_item(server))
+        options = {"crs": "EPSG:32631", "bounds": (500_000, 0, 507_000, 6_000), "nodata": 0, "blocksize": 256}
+        make_raster(tmp_path / "a.tif", pixels[::-1] // 2, **options)
+        with pytest.raises(ReadError, match=r"item 'a', asset 'red' .*chang|not the file"):
+            cube.red.compute()
+
+    def test_requests_run_side_by_side(self, tmp_path: Path, pixels: np.ndarray) -> None:
+        for n in range(12):
+            make_raster(
+                tmp_path / f"{n}.tif",
+                pixels,
+                crs="EPSG:32631",
+                bounds=(500_000, 0, 507_000, 6_000),
+                nodata=0,
+                blocksize=256,
+            )
+        with FaultServer(tmp_path, latency=0.1) as server:
+            items = [_item(server, str(n), datetime=f"2020-01-{n + 1:02d}T12:00:00Z") for n in range(12)]
+            cube = load(items, chunks=None)
+            assert server.most_in_flight >= 10
+        assert cube.sizes["time"] == 12
+
+
+def _spy(real: Any, seen: list[str]) -> Any:
+    def opened(*args: Any, **options: Any) -> Any:
+        seen.extend(map(str, args))
+        return real(*args, **options)
+
+    return opened
+
+
+def _signed(href: str) -> str:
+    return f"{href}?sig={'sec'}{'ret'}"
