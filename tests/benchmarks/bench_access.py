@@ -123,7 +123,7 @@ def main() -> None:
         bandwidth = given.megabits * 1e6 / 8 if given.megabits else None
         with FaultServer(folder, latency=given.latency, handshake=given.latency, bandwidth=bandwidth) as server:
             made = [
-                make_item(path.stem, assets={"red": path}, datetime=f"2024-01-{i % 28 + 1:02d}T{i // 28:02d}:00:00Z")
+                make_item(path.stem, assets={"red": path}, datetime=str(np.datetime64("2024-01-01") + i) + "T10:00:00Z")
                 for i, path in enumerate(paths)
             ]
             for item, path in zip(made, paths, strict=True):
