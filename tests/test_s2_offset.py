@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pystac
 import pytest
 
-from econsat.errors import ParameterError
+from econsat import load
+from econsat.errors import ParameterError, SuspectDataWarning
 from econsat.stac.radiometry import Radiometry, band_radiometry, check_pixels, overruled, to_physical
-from econsat.testing import make_item
+from econsat.testing import make_item, make_raster
 
 _NODATA = {"data_type": "uint16", "nodata": 0}
 _OFFSET = {**_NODATA, "scale": 1e-4, "offset": -0.1}
@@ -259,3 +261,60 @@ class TestLandsat:
         assert (radiometry.nodata, radiometry.scale) == (1.0, 1.0)
         out = to_physical(np.array([1, 21824], "uint16"), radiometry)
         np.testing.assert_array_equal(out, [np.nan, 21824.0])
+
+
+class TestLoad:
+    """The check is part of load, and nothing is changed in silence."""
+
+    _BOUNDS = (300_000, 5_700_000, 301_280, 5_701_280)
+
+    def _scene(
+        self, folder: Path, stored: Any, *, collection: str = "sentinel-2-l2a", **properties: Any
+    ) -> pystac.Item:
+        path = make_raster(folder / "B04.tif", stored, bounds=self._BOUNDS, crs="EPSG:32631", nodata=0)
+        return make_item("scene", assets={"B04": path}, properties=properties, collection=collection)
+
+    def test_an_honest_scene_is_silent(self, tmp_path: Path) -> None:
+        ground = _ground()
+        item = self._scene(tmp_path, _stored(ground, offset=True), **{"s2:processing_baseline": "05.09"})
+        cube = load(item, chunks=None)
+        np.testing.assert_allclose(cube.B04.values[0], np.round(ground, 4), atol=1.1e-4)
+        assert not [s for s in cube.attrs["provenance"]["steps"] if s["step"] == "check pixels"]
+
+    @pytest.mark.parametrize("chunks", [None, "auto"])
+    def test_a_scene_that_lies_is_named(self, tmp_path: Path, chunks: Any) -> None:
+        ground = _ground()
+        item = self._scene(tmp_path, _stored(ground, offset=False), **{"s2:processing_baseline": "05.09"})
+        with pytest.warns(SuspectDataWarning, match=r"item 'scene', asset 'B04': an offset of -0.1 is applied"):
+            cube = load(item, chunks=chunks).compute(scheduler="synchronous")
+        # Never changed in silence, nor aloud.
+        np.testing.assert_allclose(cube.B04.values[0], np.round(ground, 4) - 0.1, atol=1.1e-4)
+        if chunks is None:
+            (step,) = [s for s in cube.attrs["provenance"]["steps"] if s["step"] == "check pixels"]
+            assert (step["item"], step["asset"], step["found"]) == ("scene", "B04", "offset taken off")
+            assert step["share"] > 0.5
+
+    def test_the_caller_may_set_it_right(self, tmp_path: Path) -> None:
+        ground = _ground()
+        item = self._scene(tmp_path, _stored(ground, offset=False), **{"s2:processing_baseline": "05.09"})
+        cube = load(item, chunks=None, radiometry=lambda item, band, r: replace(r, offset=0.0))
+        np.testing.assert_allclose(cube.B04.values[0], np.round(ground, 4), atol=1.1e-4)
+        notes = [s["text"] for s in cube.attrs["provenance"]["steps"] if s["step"] == "note"]
+        assert any("radiometry= changed offset from -0.1" in text for text in notes)
+
+    def test_a_flag_that_claims_what_was_not_done(self, tmp_path: Path) -> None:
+        properties: dict[str, Any] = {"s2:processing_baseline": "05.09", "earthsearch:boa_offset_applied": True}
+        item = self._scene(tmp_path, _stored(_ground(), offset=True), **properties)
+        with pytest.warns(SuspectDataWarning, match="still in"):
+            load(item, chunks=None)
+
+    def test_a_zero_filled_rtc_scene(self, tmp_path: Path) -> None:
+        path = make_raster(
+            tmp_path / "vv.tif", np.zeros((128, 128), "float32"), bounds=self._BOUNDS, crs="EPSG:32631", nodata=-32768
+        )
+        item = make_item("rtc", assets={"vv": path}, collection="sentinel-1-rtc")
+        with pytest.warns(SuspectDataWarning, match=r"item 'rtc', asset 'vv'.*zero"):
+            cube = load(item, chunks=None)
+        assert cube.vv.isnull().all()
+        (step,) = [s for s in cube.attrs["provenance"]["steps"] if s["step"] == "check pixels"]
+        assert (step["found"], step["share"]) == ("zeros", 1.0)

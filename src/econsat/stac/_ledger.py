@@ -14,6 +14,7 @@ from econsat.errors import SuspectDataWarning
 
 if TYPE_CHECKING:
     from econsat.stac._href import Opened
+    from econsat.stac._pixels import Finding
 
 __all__ = ["Ledger", "Stored"]
 
@@ -69,6 +70,7 @@ class Ledger:
     """Counts of what was read, by raster file; threads may write to it at once."""
 
     _rows: dict[tuple[str, str], _Row] = field(default_factory=dict)
+    _findings: dict[tuple[str, str, str], list[Finding]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, where: Opened, stored: Stored, physical: NDArray[Any], *, fill: float | None) -> None:
@@ -96,12 +98,29 @@ class Ledger:
             row.empty_tile |= stored.empty_tile
             row.has_fill |= fill is not None
 
+    def note(self, where: Opened, finding: Finding) -> None:
+        """Write down that the pixels of one read contradict their metadata."""
+        with self._lock:
+            self._findings.setdefault((where.item, where.asset, finding.kind), []).append(finding)
+
+    def steps(self) -> list[dict[str, Any]]:
+        """Return what contradicts its metadata as steps of a provenance."""
+        steps = []
+        for (item, asset, kind), found in sorted(self._findings.items()):
+            pixels = sum(one.pixels for one in found)
+            share = sum(one.share * one.pixels for one in found) / pixels
+            here = {"item": item, "asset": asset, "found": kind, "windows": len(found), "pixels": pixels}
+            steps.append({"step": "check pixels", **here, "share": round(share, 4), "text": found[0].text})
+        return steps
+
     def rows(self) -> list[dict[str, Any]]:
         """Return a dict a raster, by item and asset."""
         return [self._rows[key].as_dict() for key in sorted(self._rows)]
 
     def warn(self) -> None:
-        """Warn of rasters that look like missing data."""
+        """Warn of rasters that look like missing data, or contradict their metadata."""
+        for _, findings in sorted(self._findings.items()):
+            warnings.warn(findings[0].text, SuspectDataWarning, stacklevel=4)
         found = [row for _, row in sorted(self._rows.items()) if row.suspect]
         if found:
             named = "; ".join(

@@ -20,7 +20,7 @@ from econsat.errors import EmptySearchError, ParameterError, RadiometryError, Re
 from econsat.stac import _bands, _href, _read
 from econsat.stac._geotiff.reader import RemoteRaster, Session
 from econsat.stac._place import place
-from econsat.stac.radiometry import Radiometry, band_radiometry
+from econsat.stac.radiometry import Radiometry, band_radiometry, overruled
 
 __all__ = ["Job", "Wanted", "calibrate", "checked", "find", "label", "probe", "settle", "too_many"]
 
@@ -225,7 +225,12 @@ def _listed(failures: Sequence[_href.Failure]) -> str:
     return shown + (f"; and {len(failures) - _SHOWN} more" if len(failures) > _SHOWN else "")
 
 
-def calibrate(job: Job, *, nodata: float | Mapping[str, float] | None) -> None:
+def calibrate(
+    job: Job,
+    *,
+    nodata: float | Mapping[str, float] | None,
+    radiometry: Callable[[pystac.Item, str, Radiometry], Radiometry] | None = None,
+) -> None:
     """Place each raster, find its radiometry, and see that the items agree."""
     notes: dict[str, None] = {}
     for w in job.wanted:
@@ -237,6 +242,8 @@ def calibrate(job: Job, *, nodata: float | Mapping[str, float] | None) -> None:
         if fill is not None and (isinstance(fill, bool) or not isinstance(fill, (int, float, np.number))):
             raise ParameterError(f"nodata= is {fill!r} for {w.variable!r}: pass a number")
         r = band_radiometry(w.item, w.ref.asset, band=w.ref.index, header=w.header.bands[w.ref.index - 1], nodata=fill)
+        if radiometry is not None:
+            r = overruled(r, radiometry, item=w.item, variable=w.variable)
         w.source = _read.Source(w.where, w.ref.index, box, r)
     job.steps += [{"step": "note", "text": text} for text in notes]
     for variable in dict.fromkeys(w.variable for w in job.wanted):
@@ -247,9 +254,9 @@ def calibrate(job: Job, *, nodata: float | Mapping[str, float] | None) -> None:
         for w in here:
             if w.source is not None:
                 kinds.setdefault(w.source.radiometry, []).append(w.item.id)
-        for radiometry, ids in kinds.items():
+        for kind, ids in kinds.items():
             only = {} if len(kinds) == 1 else {"items": ids}
-            job.steps += [{**step, **only} for step in radiometry.steps(variable)]
+            job.steps += [{**step, **only} for step in kind.steps(variable)]
 
 
 def _agree(variable: str, here: Sequence[Wanted], what: str, key: Callable[[Radiometry], Any]) -> None:

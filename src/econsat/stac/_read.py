@@ -7,6 +7,7 @@ opens nothing but files of this machine, and memory. Only the drivers asked for 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,13 +21,13 @@ from odc.loader import RioDriver
 from rasterio.enums import MaskFlags
 from rasterio.errors import RasterioError, RasterioIOError
 
-from econsat.errors import AccessError
+from econsat.errors import AccessError, SuspectDataWarning
 from econsat.stac._geotiff._zeros import whole_tiles
 from econsat.stac._geotiff.assemble import Part
 from econsat.stac._href import Failed, Opened, reason
 from econsat.stac._ledger import Ledger, Stored
 from econsat.stac._warp import Window, paste, shrink, warp, window
-from econsat.stac.radiometry import BandHeader, Radiometry, to_physical
+from econsat.stac.radiometry import BandHeader, Radiometry, check_pixels, to_physical
 
 __all__ = ["Header", "Source", "probe", "settings"]
 
@@ -212,6 +213,7 @@ class Source:
         def work(take: _Take) -> NDArray[Any]:
             def physical(here: Window) -> NDArray[Any]:
                 stored = take(here)
+                self._check(stored.values, ledger)
                 values = to_physical(stored.values, self.radiometry)
                 if stored.hidden is not None:
                     values[stored.hidden] = np.nan
@@ -224,6 +226,14 @@ class Source:
         if self.where.file is not None and _in_ranges(self.where):
             return target, work(self._take_ranges)
         return target, _attempt(self.where, lambda dataset: work(self._take_from(dataset)))
+
+    def _check(self, values: NDArray[Any], ledger: Ledger | None) -> None:
+        """Hold the pixels against their metadata: into the ledger, or a warning where the cube is lazy."""
+        found = check_pixels(values, self.radiometry, where=f"item {self.where.item!r}, asset {self.where.asset!r}")
+        if found is not None and ledger is not None:
+            ledger.note(self.where, found)
+        elif found is not None:
+            warnings.warn(found.text, SuspectDataWarning, stacklevel=2)
 
     def _take_from(self, dataset: rasterio.DatasetReader) -> _Take:
         if (dataset.height, dataset.width) != tuple(self.geobox.shape) or self.band > dataset.count:

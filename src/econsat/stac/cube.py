@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
 
     from econsat.stac._odc import Cell
+    from econsat.stac.radiometry import Radiometry
 
 __all__ = ["load"]
 
@@ -71,6 +72,7 @@ def load(
     max_failed: float = 0.05,
     max_bytes: int = _MAX_BYTES,
     nodata: float | Mapping[str, float] | None = None,
+    radiometry: Callable[[pystac.Item, str, Radiometry], Radiometry] | None = None,
     drivers: Iterable[str] | None = None,
     workers: int | None = None,
     progress: Callable[[Any], Any] | None = None,
@@ -124,6 +126,10 @@ def load(
         Largest cube, in bytes, that ``chunks=None`` may read.
     nodata : float or mapping of variable to float, optional
         Stored number that means "no data", overriding metadata and files. NaN: nothing but NaN.
+    radiometry : callable, optional
+        The last word on how a band is stored: takes item, variable and the `Radiometry` that was found, and returns the
+        one to use, such as ``lambda item, band, r: dataclasses.replace(r, offset=0.0)``. What it changes is written
+        into the provenance.
     drivers : iterable of str, optional
         GDAL drivers that may open the files, of ``"GTiff"``, ``"JP2OpenJPEG"``, ``"HDF5"``, ``"netCDF"``. By default
         those of ``access.policy`` for the item's collection: GeoTIFF. Of remote files GeoTIFFs are read in ranges,
@@ -183,7 +189,9 @@ def load(
         Some items were simulated.
     SuspectDataWarning
         With ``chunks=None``: a whole tile, or more than half of what was asked of a file, is zeros, and no fill value
-        is stated. The zeros are kept.
+        is stated. The zeros are kept. In any case: pixels contradict what the metadata say of an offset, or a scene is
+        filled with zeros (`econsat.stac.radiometry.check_pixels`). Nothing is changed; a lazy cube warns when it is
+        computed, with ``chunks=None`` it stands in the provenance too.
 
     Examples
     --------
@@ -237,7 +245,7 @@ def load(
     threads = workers or (connections if remote else _LOCAL_WORKERS)
     probe(job, threads=threads, progress=progress)
     settle(job, on_error=on_error, max_failed=max_failed)
-    calibrate(job, nodata=nodata)
+    calibrate(job, nodata=nodata, radiometry=radiometry)
     target = _grid.choose(
         [Placed(label(w), w.source.geobox) for w in job.sources if w.source is not None],
         crs=crs,
@@ -277,6 +285,7 @@ def load(
     )
     failures = list(dict.fromkeys([*job.failures, *late]))
     too_many(failures, job, max_failed)
+    job.steps += [] if ledger is None else ledger.steps()
     job.steps[:0] = [
         {
             "step": "load",
