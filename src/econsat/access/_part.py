@@ -171,9 +171,9 @@ class Part:
         while True:
             self._path = self.target.with_name(f".{self.target.name}.{uuid.uuid4().hex}.part")
             self._file = self._path.open("xb")
-            if _locked(self._file):
+            if _locked(self._file) and _is_at(self._file, self._path):
                 return
-            # Another process looked at it between these two lines, and is about to remove it.
+            # Another process looked at it between these lines, and removes it.
             self._file.close()
 
     @contextmanager
@@ -213,6 +213,15 @@ def _locked(file: BinaryIO) -> bool:
     return True
 
 
+def _is_at(file: BinaryIO, path: Path) -> bool:
+    """Say whether a file is still the one at a path."""
+    try:
+        here, there = os.fstat(file.fileno()), path.stat()
+    except OSError:
+        return False
+    return (here.st_ino, here.st_dev) == (there.st_ino, there.st_dev)
+
+
 def _claimed(path: Path) -> BinaryIO | None:
     """Return a part that no process is at, opened and locked; None where one may be."""
     try:
@@ -220,10 +229,9 @@ def _claimed(path: Path) -> BinaryIO | None:
     except OSError:
         return None
     try:
-        here, there = os.fstat(file.fileno()), path.stat()
-        ours = _locked(file) and (here.st_ino, here.st_dev) == (there.st_ino, there.st_dev)
+        ours = _locked(file) and _is_at(file, path)
         if ours and fcntl is None:  # pragma: no cover
-            ours = time.time() - here.st_mtime > _STALE
+            ours = time.time() - path.stat().st_mtime > _STALE
     except OSError:
         ours = False
     if ours:
@@ -233,9 +241,16 @@ def _claimed(path: Path) -> BinaryIO | None:
 
 
 def _remove(path: Path, file: BinaryIO) -> None:
+    # Away before the lock is: whoever locks it next must find nothing to go on with.
+    if fcntl is not None:
+        _unlink(path)
     # What is still in the buffer of a file on a full disk cannot be written when it is closed either.
     with suppress(OSError):
         file.close()
+    _unlink(path)
+
+
+def _unlink(path: Path) -> None:
     for each in (path, _beside(path)):
         with suppress(OSError):
             each.unlink(missing_ok=True)
