@@ -6,12 +6,15 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 import econsat
 from econsat.errors import CoverageWarning, SyntheticDataWarning, UndatedWarning
 from econsat.stac import earthdata
+from econsat.stac.catalog import open_catalog
+from econsat.testing import make_catalog, make_item, make_raster
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -20,7 +23,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 def test_the_library_example_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"(?s)```python\n(.*?)```", README)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     names: dict[str, object] = {}
     with pytest.warns(UndatedWarning):
         exec(compile(blocks[0], "README.md", "exec"), names)
@@ -29,9 +32,26 @@ def test_the_library_example_runs(tmp_path, monkeypatch):
     with pytest.warns((SyntheticDataWarning, CoverageWarning)):
         exec(compile(blocks[1], "README.md", "exec"), names)
     assert names["lockdown"]["upper"]["harbour"] < 0
-    # the third needs a network; what it names must be there
-    for module, name in re.findall(r"\b(econsat|earthdata)\.(\w+)", blocks[2].split("\n\n", 1)[1]):
+    # the others need a network; what they name must be there
+    for module, name in re.findall(r"\b(econsat|earthdata)\.(\w+)", "".join(blocks[2:]).split("\n\n", 1)[1]):
         assert hasattr(econsat if module == "econsat" else earthdata, name)
+
+
+def test_the_example_over_any_link_runs_on_a_small_catalog(tmp_path, monkeypatch):
+    block = re.findall(r"(?s)```python\n(.*?)```", README)[3]
+    raster = make_raster(
+        tmp_path / "luxembourg.tif", np.full((600, 600), 2900, "uint16"), bounds=(5.6, 49.4, 6.6, 50.3), nodata=0
+    )
+    item = make_item("luxembourg", assets={"red": raster}, datetime="2024-01-05T10:00:00Z", collection="sentinel-2-l2a")
+    item.properties["s2:processing_baseline"] = "05.10"
+    make_catalog(tmp_path / "catalog", [item])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(econsat, "open_catalog", lambda _: open_catalog(tmp_path / "catalog" / "catalog.json"))
+    names: dict[str, object] = {"econsat": econsat}
+    exec(compile(block, "README.md", "exec"), names)
+    assert names["cube"].attrs["failures"] == []
+    assert float(names["cube"].red.mean()) == pytest.approx(0.19)
+    assert [i.id for i in econsat.items.open(tmp_path / "search.parquet")] == ["luxembourg"]
 
 
 def test_both_commands_stand_on_one_line_each():
