@@ -155,7 +155,7 @@ class Known:
             # Bands whose tiles are the same share them; other windows are read for themselves.
             shared = image.bands > 1 and image.planar == "chunky"
             calls.setdefault(tuple(map(str, part.extent)) if shared else (n,), part)
-        requests = nbytes = saved = 0
+        requests = nbytes = most = saved = 0
         kept: list[Range] = []
         for part in calls.values():
             needed = part.ranges()
@@ -163,9 +163,11 @@ class Known:
             saved += _length(without(merged(cache), memory))
             runs = split(coalesced(without(needed, [*memory, *cache, *kept]), gap), PIECE)
             requests, nbytes = requests + len(runs), nbytes + _length(runs)
+            # Chunks that are read at once may both ask for what lies across their border.
+            most += _length(coalesced(without(needed, [*memory, *cache]), gap)) if kept else _length(runs)
             if self.keeps:
                 kept += runs
-        return Cost.exact(requests, nbytes, saved)
+        return Cost(requests, nbytes, nbytes, most, saved)
 
 
 def coarser(box: GeoBox, shape: tuple[int, int]) -> GeoBox:
@@ -235,7 +237,7 @@ def lay_out(
     resolution: Any = None,
     like: Any = None,
     region: Any = None,
-    chunk: tuple[int, int] | None = None,
+    chunk: Callable[[GeoBox], tuple[int, int]] | None = None,
     chosen_from: Sequence[Raster] | None = None,
 ) -> Layout:
     """Find the grid of a cube at one level, and the windows that it needs.
@@ -248,8 +250,8 @@ def lay_out(
         Of the level; all rasters must have it.
     crs, resolution, like, region
         As `econsat.stac._grid.choose` takes them.
-    chunk : tuple of int, optional
-        Rows and columns of the cube that are read at once; by default all.
+    chunk : callable, optional
+        Takes the grid of the cube and returns the rows and columns of it that are read at once; by default all.
     chosen_from : sequence of Raster, optional
         Those that decide on the grid; by default all.
 
@@ -261,10 +263,11 @@ def lay_out(
     full = _grid.choose(_placed(grids, 1), crs=crs, resolution=resolution, like=like, region=region)
     explicit = resolution is not None or like is not None or not full.native
     target = full if factor == 1 or explicit else _coarse(_placed(grids, factor), factor, full, region)
+    size = None if chunk is None else chunk(target.geobox)
     windows = []
     for raster in rasters:
         box = raster.ladder.level(factor)
-        windows.append(() if box is None else tuple(_reads(raster, box, target, chunk)))
+        windows.append(() if box is None else tuple(_reads(raster, box, target, size)))
     return Layout(factor, target, tuple(windows), explicit)
 
 
@@ -322,12 +325,10 @@ def _reads(raster: Raster, box: GeoBox, target: _grid.Target, chunk: tuple[int, 
     reach = 1.0 if raster.resampling == "nearest" else 3 * max(1.0, *shrunk) + 1
     height, width = (int(n) for n in whole.shape)
     high, wide = (height, width) if chunk is None else chunk
-    if chunk is None and not _grid.touches(Placed(raster.label, box), whole):
-        return
     for top in range(0, height, high):
         for left in range(0, width, wide):
             part = whole[top : min(top + high, height), left : min(left + wide, width)]
-            if chunk is not None and not _grid.touches(Placed(raster.label, box), part):
+            if not _grid.touches(Placed(raster.label, box), part):
                 continue
             found = paste(box, part)
             if found is not None:

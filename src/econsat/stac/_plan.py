@@ -19,7 +19,7 @@ from econsat.stac._estimate import Guess, stated_dtype, whole
 from econsat.stac._href import Failure, Opened, href_of
 from econsat.stac._prepare import Job, Wanted, calibrate, checked, find, probe
 from econsat.stac._provenance import unsigned
-from econsat.stac._survey import OneLevel, access_of, gap_of, is_at_hand, made_up, rasters_of, refuse
+from econsat.stac._survey import OneLevel, access_of, chunk_shape, gap_of, is_at_hand, made_up, rasters_of, refuse
 from econsat.stac.blackmarble import _items as _blackmarble_items
 from econsat.stac.radiometry import Radiometry
 
@@ -184,6 +184,7 @@ def plan(
     resolution: float | None = None,
     like: Any = None,
     groupby: str | None = "solar_day",
+    chunks: Literal["auto"] | int | Mapping[str, int] | None = "auto",
     resampling: str | Mapping[str, str] = "nearest",
     link: str | Mapping[str, float] | Link | None = None,
     headers: Literal["estimate", "read"] = "estimate",
@@ -202,12 +203,13 @@ def plan(
     column ``how`` of the table says what an estimate rests on, and ``bytes_lower`` and ``bytes_upper`` how far it may
     be off. With ``headers="read"`` all headers are read, through the cache that `load` uses, and the count is exact.
 
-    Files on this machine cost nothing. A lazy cube whose chunks cut through tiles asks for these once a chunk, unless
-    there is a cache (there is one for all hosts but loopback): the count is that of each tile once.
+    Files on this machine cost nothing. Counted is one computation of the whole cube. Without a cache (there is one for
+    all hosts but loopback), tiles on the border of two chunks are asked for twice, and so they are counted. What comes
+    on top in use: retries, and some bytes of tiles that end in zeros and carry no checksum, which are asked for twice.
 
     Parameters
     ----------
-    items, bands, region, crs, resolution, like, groupby, resampling, drivers, patch_url, access
+    items, bands, region, crs, resolution, like, groupby, chunks, resampling, drivers, patch_url, access
         As `econsat.load` takes them.
     link : str, mapping or Link, optional
         ``"fibre"``, ``"starlink"``, ``"vsat"``, or figures of your own (see `econsat.access.links.link`). By default
@@ -274,10 +276,10 @@ def plan(
     place: dict[str, Any] = {"crs": crs, "resolution": resolution, "like": like, "region": _region(region)}
     if grids and crs is None and resolution is None and like is None:
         place |= made_up(grids)
-    layouts = [
-        lay_out(rasters, factor, chosen_from=grids, **place)
-        for factor in (common(r.ladder for r in grids) if grids else [])
-    ]
+    exact = not any(isinstance(r.ladder, Guess) for r in rasters)
+    place["chunk"] = chunk_shape(chunks, job) if exact else None
+    factors = common(r.ladder for r in grids) if grids else []
+    layouts = [lay_out(rasters, factor, chosen_from=grids, **place) for factor in factors]
     return _summary(job, rasters, about, layouts, gap=gap_of(door), over=over, groupby=groupby)
 
 

@@ -64,17 +64,18 @@ def settings() -> dict[str, Any]:
     return {**GDAL, **RioDriver().capture_env(), "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
 
 
-def _open(target: str, drivers: tuple[str, ...]) -> rasterio.DatasetReader:
+def _open(target: str, drivers: tuple[str, ...], level: int = 0) -> rasterio.DatasetReader:
     if "://" in target:
         raise AssertionError("GDAL is not given addresses")
+    options = {"overview_level": level - 1} if level else {}
     # One driver at a time: rasterio.open takes no list, and without a driver GDAL tries all it has.
     for driver in drivers[:-1]:
         try:
-            return rasterio.open(target, driver=driver, sharing=False)
+            return rasterio.open(target, driver=driver, sharing=False, **options)
         except RasterioIOError as error:
             if "not recognized" not in str(error):
                 raise
-    return rasterio.open(target, driver=drivers[-1], sharing=False)
+    return rasterio.open(target, driver=drivers[-1], sharing=False, **options)
 
 
 def probe(where: Opened, env: Mapping[str, Any]) -> Header:
@@ -157,12 +158,12 @@ def _in_ranges(where: Opened) -> bool:
         raise _failed(error, where) from error
 
 
-def _attempt(where: Opened, work: Callable[[rasterio.DatasetReader], Any]) -> Any:
+def _attempt(where: Opened, work: Callable[[rasterio.DatasetReader], Any], level: int = 0) -> Any:
     """Do some work on a file of this machine, or on one that was fetched whole; put a failure into words."""
     target = ""
     try:
         target = where.target() if where.file is None else where.file.path()
-        with _open(target, where.drivers) as dataset:
+        with _open(target, where.drivers, level) as dataset:
             return work(dataset)
     except (_RefusedError, AccessError, RasterioError) as error:
         raise _failed(error, where, target) from error
@@ -184,7 +185,7 @@ class Source:
     geobox: GeoBox
     radiometry: Radiometry
     level: int = 0
-    """Overview that is read, `geobox` being its grid; 0 is the full resolution. Of remote GeoTIFFs only."""
+    """Overview that is read, `geobox` being its grid; 0 is the full resolution."""
     shrunk: tuple[float, float] = (1.0, 1.0)
     """Source pixels a target pixel, along x and y: one number for all chunks (see `onto`)."""
 
@@ -225,7 +226,7 @@ class Source:
 
         if self.where.file is not None and _in_ranges(self.where):
             return target, work(self._take_ranges)
-        return target, _attempt(self.where, lambda dataset: work(self._take_from(dataset)))
+        return target, _attempt(self.where, lambda dataset: work(self._take_from(dataset)), self.level)
 
     def _check(self, values: NDArray[Any], ledger: Ledger | None) -> None:
         """Hold the pixels against their metadata: into the ledger, or a warning where the cube is lazy."""

@@ -21,7 +21,17 @@ if TYPE_CHECKING:
 
     from econsat.access import Access
 
-__all__ = ["access_of", "gap_of", "is_at_hand", "known_of", "made_up", "rasters_of", "refuse"]
+__all__ = [
+    "OneLevel",
+    "access_of",
+    "chunk_shape",
+    "gap_of",
+    "is_at_hand",
+    "known_of",
+    "made_up",
+    "rasters_of",
+    "refuse",
+]
 
 
 def refuse(job: Job) -> None:
@@ -32,6 +42,10 @@ def refuse(job: Job) -> None:
                 w.where.target()
             except Failed as failed:
                 w.failure = failed.failure
+
+
+# What odc-stac reads at once without dask (DEFAULT_CHUNK_FOR_LOAD).
+_READ_NOW = 2048
 
 
 def access_of(access: Access | None) -> Access:
@@ -48,6 +62,22 @@ def access_of(access: Access | None) -> Access:
 def gap_of(access: Access) -> int:
     """Return the bytes that `RemoteFile` fetches along rather than asking anew."""
     return 16 << 10 if access.link is None else access.link.gap
+
+
+def chunk_shape(chunks: Any, job: Job) -> Callable[[GeoBox], tuple[int, int]]:
+    """Return what says how many rows and columns of a cube `load` reads at once."""
+    from econsat.stac.cube import _chunks, _dtype
+
+    types = {variable: _dtype(job, variable) for variable in dict.fromkeys(w.variable for w in job.wanted)}
+
+    def shape(box: GeoBox) -> tuple[int, int]:
+        said = _chunks(chunks, job, box, types.values())
+        if said is None:
+            return _READ_NOW, _READ_NOW
+        high, wide = (said.get(key, -1) for key in ("y", "x"))
+        return high if high > 0 else int(box.shape[0]), wide if wide > 0 else int(box.shape[1])
+
+    return shape
 
 
 def is_at_hand(w: Wanted) -> bool:

@@ -12,6 +12,7 @@ import datetime as dt
 import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,6 +22,7 @@ import pystac
 from econsat.access import Access
 from econsat.errors import ParameterError, SizeError, SyntheticDataWarning, UndatedWarning
 from econsat.stac import _grid, _href, _provenance
+from econsat.stac._afford import Choice, afford, parse_budget, probe_within
 from econsat.stac._bounds import Placed, bounds_in, crs_name
 from econsat.stac._ledger import Ledger
 from econsat.stac._prepare import Job, Wanted, calibrate, checked, find, label, probe, settle, too_many
@@ -71,6 +73,7 @@ def load(
     on_error: Literal["raise", "record"] = "raise",
     max_failed: float = 0.05,
     max_bytes: int = _MAX_BYTES,
+    budget: int | str | None = None,
     nodata: float | Mapping[str, float] | None = None,
     radiometry: Callable[[pystac.Item, str, Radiometry], Radiometry] | None = None,
     drivers: Iterable[str] | None = None,
@@ -98,8 +101,8 @@ def load(
         bands by default, pictures and metadata left out.
     region : optional
         Anything that `econsat.regions.read` takes. The cube is cut to the pixels that the region's bounds
-        touch; nothing is masked. On a grid in longitudes -180..180 a region across the antimeridian keeps the
-        full width.
+        touch; nothing is masked. Where it lies on both sides of the antimeridian, longitudes run on beyond 180 (Fiji:
+        177 to 182).
     crs, resolution : optional
         Another grid, with pixel edges at multiples of `resolution` (units of the CRS). ``crs="utm"`` takes
         the zone of the region's, else the scenes', centre. By default the scenes' own grid is kept, and must
@@ -114,7 +117,7 @@ def load(
         ``"auto"``: lazy, about 32 MiB a chunk, whole tiles of the files. None: read now.
     resampling : str or mapping of variable to str, optional
         Method where pixels do not lie on the grid already; on the physical values, without fill. Counts per
-        pixel (persons) are only right with ``"sum"``. Overviews are never used.
+        pixel (persons) are only right with ``"sum"``. Overviews are only used for a `budget`.
     on_error : {"raise", "record"}, optional
         What becomes of a raster that cannot be opened: the first error, or NaN and an entry in
         ``attrs["failures"]``. Of a raster that opens but breaks off later, a lazy cube can only say so when
@@ -124,6 +127,13 @@ def load(
         Share of the rasters that may fail with ``on_error="record"``; more raise ReadError.
     max_bytes : int, optional
         Largest cube, in bytes, that ``chunks=None`` may read.
+    budget : int or str, optional
+        Bytes that may come over a network, headers included: a number, or text such as ``"20 MB"``. Where the load
+        would take more, the finest overview that fits is read instead, the same for all rasters, and the cube has its
+        resolution; where `resolution`, `like` or another `crs` sets the grid, that stays, with less detail. What lies
+        in the cache is free, and so are files on this machine: of them alone a load is the same with any budget.
+        Counted is one computation of the whole cube; `econsat.plan` lists the levels. Retries come on top. Overviews
+        hold what their producer made of the pixels: counts per pixel and classes are refused.
     nodata : float or mapping of variable to float, optional
         Stored number that means "no data", overriding metadata and files. NaN: nothing but NaN.
     radiometry : callable, optional
@@ -178,11 +188,15 @@ def load(
         A raster cannot be read; the message names item, asset, address and reason.
     SizeError
         ``chunks=None`` would read more than `max_bytes`.
+    BudgetError
+        `budget` is no amount of bytes, or pays for no level; the message says which would do.
     ParameterError
         An argument means nothing.
 
     Warns
     -----
+    BudgetWarning
+        To keep within `budget`, overviews are read; ``attrs["budget_note"]`` and the provenance say which.
     UndatedWarning
         Some items have a span instead of a date.
     SyntheticDataWarning
@@ -208,6 +222,7 @@ def load(
     _check(groupby=groupby, resampling=resampling, on_error=on_error, max_failed=max_failed, workers=workers)
     if isinstance(max_bytes, bool) or not isinstance(max_bytes, (int, float, np.number)):
         raise ParameterError(f"max_bytes= is {max_bytes!r}: pass a number of bytes")
+    limit = None if budget is None else parse_budget(budget)
     allowed = _drivers(drivers)
     kept, twice = checked(items)
     if any(_blackmarble_items.asset_of(item) is not None for item in kept):
@@ -243,17 +258,23 @@ def load(
     remote = any(w.where is not None and w.where.file is not None for w in job.wanted)
     connections = Access().connections if access is None else access.connections
     threads = workers or (connections if remote else _LOCAL_WORKERS)
-    probe(job, threads=threads, progress=progress)
+    if limit is None:
+        probe(job, threads=threads, progress=progress)
+    else:
+        probe_within(job, limit, threads=threads, progress=progress)
     settle(job, on_error=on_error, max_failed=max_failed)
     calibrate(job, nodata=nodata, radiometry=radiometry)
-    target = _grid.choose(
-        [Placed(label(w), w.source.geobox) for w in job.sources if w.source is not None],
-        crs=crs,
-        resolution=resolution,
-        like=like,
-        region=_region(region),
+    place = {"crs": crs, "resolution": resolution, "like": like, "region": _region(region)}
+    choice: Choice | None = None
+    if limit is not None:
+        choice = afford(job, limit, access=access, resampling=resampling, chunks=chunks, place=place)
+    target = (
+        choice.target
+        if choice is not None
+        else _grid.choose([Placed(label(w), w.source.geobox) for w in job.sources if w.source is not None], **place)
     )
     left_out = _drop_outside(job, target.geobox)
+    _turn(job, target.geobox)
     for w in job.sources:
         w.source = w.source.onto(target.geobox) if w.source is not None and not target.native else w.source
     used = [item for item in kept if any(w.item is item for w in job.wanted)]
@@ -298,9 +319,14 @@ def load(
             "groupby": groupby or "id",
             "items_given_twice": twice,
             "items_outside_the_grid": left_out,
-        }
+        },
+        *([] if choice is None else [choice.step]),
     ]
-    return _finish(cube, job, used, failures, ledger)
+    cube = _finish(cube, job, used, failures, ledger)
+    if choice is not None and choice.note is not None:
+        for part in (cube, *cube.data_vars.values()):
+            part.attrs["budget_note"] = choice.note
+    return cube
 
 
 def _check(*, groupby: object, resampling: object, on_error: object, max_failed: object, workers: object) -> None:
@@ -357,6 +383,18 @@ def _drop_outside(job: Job, box: GeoBox) -> int:
     return len(before - touching)
 
 
+def _turn(job: Job, box: GeoBox) -> None:
+    """Lay rasters in degrees where they meet a grid that runs on beyond 180, some of them in two parts."""
+    turned: list[Wanted] = []
+    for w in job.wanted:
+        if w.source is None:
+            turned.append(w)
+        else:
+            places = _grid.turns(w.source.geobox, box)
+            turned += [replace(w, source=replace(w.source, geobox=place)) for place in places]
+    job.wanted = turned
+
+
 def _when(item: pystac.Item) -> dt.datetime:
     when = item.datetime or item.common_metadata.start_datetime or item.common_metadata.end_datetime
     if when is None:
@@ -379,6 +417,7 @@ def _groups(items: Sequence[pystac.Item], groupby: str | None, box: GeoBox) -> d
         # The middle of an interrupted or oval map may lie off the globe.
         west, _, east, _ = bounds_in(Placed("the grid", box), CRS("EPSG:4326"))
         longitude = (west + east) / 2
+    longitude = (longitude + 180.0) % 360.0 - 180.0
     # Local solar time to the hour: 15 degrees of longitude an hour.
     shift = dt.timedelta(hours=int(longitude / 15))
     keys: dict[int, tuple[str, ...]] = {}
