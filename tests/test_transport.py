@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import hashlib
 import http.server
@@ -143,7 +144,7 @@ def test_a_server_without_ranges_is_taken_whole_while_the_file_is_small(
 ) -> None:
     server.fail("/a.bin", Fault(ignore_range=True, times=2))
     piece = transport.piece(server.url("/a.bin"), 10, 20)
-    assert (piece.body, piece.start, piece.total) == (BODY[10:20], 10, len(BODY))
+    assert (piece.body, piece.start, piece.total, piece.whole) == (BODY[10:20], 10, len(BODY), BODY)
     error = failed(transport, server.url("/a.bin"), len(BODY) + 5, len(BODY) + 9)
     assert (error.kind, error.status) == ("range", 200)
     with (folder / "big.bin").open("wb") as file:
@@ -1043,6 +1044,16 @@ def test_a_closed_transport_leaves_nothing_open(server: FaultServer, time: Time)
     transport.close()
     transport.close()
     assert transport._connector._idle == {}
+
+
+def test_a_transport_that_is_forgotten_leaves_nothing_open(server: FaultServer, time: Time) -> None:
+    # An open socket that is let go of would be a warning, and so an error here.
+    transport = opened(time)
+    transport.piece(server.url("/a.bin"), 0, 5)
+    idle = transport._connector._idle
+    del transport
+    gc.collect()
+    assert idle == {}
 
 
 def test_the_tally_counts_what_came(server: FaultServer, transport: Transport) -> None:

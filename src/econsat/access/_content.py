@@ -13,7 +13,7 @@ from econsat.access.redact import brief
 
 __all__ = ["MAX_WHOLE", "decoded", "looks_expired", "looks_like_html", "part_of", "said", "same_etag", "span"]
 
-MAX_WHOLE = 32 * 1024 * 1024
+MAX_WHOLE = 8 * 1024 * 1024
 """Bytes of a whole file that is taken from a server that serves no ranges; a longer one is refused."""
 _HTML = (b"<!doctype html", b"<html", b"<head", b"<script")
 # Azure: AuthenticationFailed, "Signature not valid in the specified time frame"; S3: ExpiredToken, "Request has
@@ -126,8 +126,8 @@ def span(text: str) -> tuple[int, int, int | None] | None:
     return None if stop <= start or (total is not None and stop > total) else (start, stop, total)
 
 
-def part_of(answer: Answer, start: int, stop: int, etag: str | None) -> tuple[bytes, int | None]:
-    """Return the bytes [start, stop) that an answer to a range request holds, and the file's length."""
+def part_of(answer: Answer, start: int, stop: int, etag: str | None) -> tuple[bytes, int | None, bytes | None]:
+    """Return the bytes [start, stop) that an answer holds, the file's length, and the file where all of it came."""
     headers = answer.headers
     came = headers.get("etag")
     if answer.status == 412 or (etag is not None and came is not None and not same_etag(etag, came)):
@@ -147,7 +147,7 @@ def part_of(answer: Answer, start: int, stop: int, etag: str | None) -> tuple[by
     return _of_part(answer, start, stop)
 
 
-def _of_part(answer: Answer, start: int, stop: int) -> tuple[bytes, int | None]:
+def _of_part(answer: Answer, start: int, stop: int) -> tuple[bytes, int | None, None]:
     text = answer.headers.get("content-range", "")
     found = span(text)
     if found is None or found[0] != start or found[1] > stop or (found[1] < stop and found[2] != found[1]):
@@ -167,10 +167,10 @@ def _of_part(answer: Answer, start: int, stop: int) -> tuple[bytes, int | None]:
         raise TryError("length", f"{len(body):,} of {count:,} bytes came", passing=True, status=206)
     if start == 0 and looks_like_html(body):
         raise _page(206)
-    return body, found[2]
+    return body, found[2], None
 
 
-def _of_whole(answer: Answer, start: int, stop: int) -> tuple[bytes, int]:
+def _of_whole(answer: Answer, start: int, stop: int) -> tuple[bytes, int, bytes]:
     if answer.promised is not None and answer.promised > MAX_WHOLE:
         if looks_like_html(answer.start(512)):
             raise _page(200)
@@ -201,7 +201,7 @@ def _of_whole(answer: Answer, start: int, stop: int) -> tuple[bytes, int]:
         raise TryError(
             "range", f"there are no bytes {start:,} to {stop:,}: the file has {len(body):,} bytes", status=200
         )
-    return body[start:stop], len(body)
+    return body[start:stop], len(body), body
 
 
 def _page(status: int) -> TryError:

@@ -6,9 +6,9 @@ import atexit
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -19,6 +19,7 @@ from econsat.access._connection import Connector
 from econsat.access._content import decoded, part_of
 from econsat.access._download import Download
 from econsat.access._exchange import Ask, Exchange, host_of
+from econsat.access._replies import Piece, Reply
 from econsat.access._retry import Breaker
 from econsat.access._tally import Tally
 from econsat.access._watch import Hidden
@@ -30,48 +31,6 @@ if TYPE_CHECKING:
     from econsat.access.signing import Signer
 
 __all__ = ["Piece", "Reply", "Tally", "Transport", "transport_of"]
-
-
-@dataclass(frozen=True)
-class Reply:
-    """An answer, whole.
-
-    Attributes
-    ----------
-    status : int
-    headers : mapping of str to str
-        By lower-case name.
-    body : bytes
-    href : str
-        The address that answered in the end, without signature.
-    """
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    href: str
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A range of a file's bytes.
-
-    Attributes
-    ----------
-    body : bytes
-    start : int
-        Where it begins in the file.
-    total : int or None
-        The file's length, where the server says it.
-    etag, last_modified : str or None
-        What tells this version of the file from another.
-    """
-
-    body: bytes
-    start: int
-    total: int | None
-    etag: str | None
-    last_modified: str | None
 
 
 class Transport:
@@ -121,6 +80,8 @@ class Transport:
         self._attempts = Attempts(access, exchange, Breaker(clock), self.tally, clock, sleep)
         self._pool: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
+        # One that is let go of without being closed leaves no socket behind.
+        weakref.finalize(self, _close_in, os.getpid(), self._connector)
 
     def __repr__(self) -> str:
         return f"<Transport: {self.tally.requests} requests, {self.tally.bytes} bytes>"
@@ -264,10 +225,9 @@ class Transport:
             sent["if-match"] = etag
 
         def take(answer: Answer, _: str) -> Piece:
-            content, total = part_of(answer, start, stop, etag)
-            return Piece(
-                content, start, total, answer.headers.get("etag") or None, answer.headers.get("last-modified") or None
-            )
+            content, total, whole = part_of(answer, start, stop, etag)
+            says = answer.headers
+            return Piece(content, start, total, says.get("etag") or None, says.get("last-modified") or None, whole)
 
         ask = Ask("GET", href, what, found_in, None, sent, signer)
         return self._attempts.perform(ask, take, ok=(200, 206, 412, 416))
@@ -401,6 +361,12 @@ def transport_of(access: Access) -> Transport:
         # One that somebody still holds goes on working: it is forgotten here, not closed.
         del _kept[:-_MOST_KEPT]
         return transport
+
+
+def _close_in(process: int, connector: Connector) -> None:
+    # A process that forked must not touch what it shares with its parent.
+    if os.getpid() == process:
+        connector.close()
 
 
 @atexit.register

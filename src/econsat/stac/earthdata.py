@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -52,9 +53,10 @@ def download(
     progress: Callable[..., Any] | None = None,
     max_bytes: int | None = None,
     hosts: Iterable[str] = HOSTS,
-    timeout: float = 60.0,
-    retries: int = 5,
-    backoff: float = 0.5,
+    timeout: float | None = None,
+    retries: int | None = None,
+    backoff: float | None = None,
+    access: Access | None = None,
 ) -> pystac.ItemCollection:
     """Fetch the HDF5 files of items, those that are not there yet.
 
@@ -80,12 +82,14 @@ def download(
         Most bytes to fetch in all; more is refused, as far as sizes are known, before anything is fetched.
     hosts : iterable of str
         Hosts that may be given the token, with a port where it is not the usual one. Files elsewhere are refused.
-    timeout : float
-        Seconds to wait for a connection, and for each pause in an answer.
-    retries : int
+    timeout : float, optional
+        Seconds to wait for a connection, and for each pause in an answer. Default: as in `access`, or 60.
+    retries : int, optional
         How often a request, or a file that broke off, is tried again; a try that brought bytes starts the count anew.
-    backoff : float
+    backoff : float, optional
         Seconds of the first pause between tries; doubled each time.
+    access : Access, optional
+        Rules and patience; `timeout`, `retries` and `backoff` go before it.
 
     Returns
     -------
@@ -130,7 +134,8 @@ def download(
         del token
     listed = [items] if isinstance(items, pystac.Item) else list(items)
     allowed = _hosts(hosts)
-    _check(listed, asset=asset, max_bytes=max_bytes, timeout=timeout, retries=retries, backoff=backoff)
+    _check(listed, asset=asset, max_bytes=max_bytes)
+    patience = _patience(access, timeout=timeout, retries=retries, backoff=backoff)
     places = _places(listed, asset, folder, allowed)
     lacking = list({places[item.id]: item for item in listed if what_came(places[item.id])}.values())
     total = sum(_size(item, asset) or 0 for item in lacking)
@@ -144,7 +149,6 @@ def download(
             f"{len(lacking)} of {len(listed)} files must be fetched, and no Earthdata token was given. {HOW}."
         )
     left = max_bytes
-    patience = Access(connect=timeout, timeout=timeout, retries=retries, backoff=backoff)
     with _Bar(progress if lacking else None, total) as bar, Transport(patience) as transport:
         link = Transfer(allowed, secret, transport)
         for item in lacking:
@@ -182,9 +186,14 @@ def _hosts(hosts: Iterable[str]) -> tuple[str, ...]:
     return tuple(host.lower() for host in listed)
 
 
-def _check(
-    items: list[Any], *, asset: str, max_bytes: object, timeout: object, retries: object, backoff: object
-) -> None:
+def _patience(access: Access | None, *, timeout: float | None, retries: int | None, backoff: float | None) -> Access:
+    given = {"timeout": timeout, "retries": retries, "backoff": backoff}
+    changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    made = replace(access if access is not None else Access(connect=60.0, timeout=60.0), **changes)
+    return made if timeout is None else replace(made, connect=timeout)
+
+
+def _check(items: list[Any], *, asset: str, max_bytes: object) -> None:
     if not items:
         raise EmptySearchError("there are no items to fetch")
     for item in items:
@@ -196,11 +205,6 @@ def _check(
     whole = isinstance(max_bytes, int) and not isinstance(max_bytes, bool) and max_bytes > 0
     if max_bytes is not None and not whole:
         raise ParameterError(f"max_bytes = {max_bytes!r}: a whole number above 0 is needed, or None for no limit")
-    if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
-        raise ParameterError(f"retries = {retries!r}: a whole number, 0 or more, is needed")
-    for key, value, least in (("timeout", timeout, 1e-9), ("backoff", backoff, 0.0)):
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= least:
-            raise ParameterError(f"{key} = {value!r}: a number of seconds is needed")
 
 
 def _href(item: pystac.Item, asset: str) -> str:
