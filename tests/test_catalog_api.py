@@ -19,8 +19,11 @@ import pytest
 import shapely
 
 import econsat
-from econsat.errors import CatalogError, EmptySearchError, ReadError, TruncatedWarning
+from econsat.access.policy import Policy
+from econsat.errors import CatalogError, EmptySearchError, ReadError, RefusedError, TruncatedWarning
 from econsat.stac._api import search_areas
+from econsat.stac._href import document_of
+from econsat.stac._results import served
 from econsat.testing import Fault, FaultServer, make_catalog, make_item, make_raster
 
 COUNT = 25
@@ -431,6 +434,16 @@ def test_a_server_that_offers_get_alone_is_searched_by_get(proxy: FaultServer) -
     catalog = econsat.open_catalog(proxy.url())
     proxy.fail("/search", Fault(status=405, method="POST", times=None))
     assert len(catalog.search("even")) == 13
+
+
+@pytest.mark.parametrize("claimed", ["http://127.0.0.1:8080/a.json", "http://10.0.0.7/a.json", "file:///a.json", None])
+def test_an_item_does_not_choose_where_it_came_from(claimed: str | None) -> None:
+    item = make_item("sly", assets={"data": "http://127.0.0.1:8080/admin"})
+    item.links = [] if claimed is None else [pystac.Link(rel, claimed) for rel in ("self", "root")]
+    document = document_of(served(item, "https://example.org/stac?key=SECRET"))
+    assert document == "https://example.org/stac"
+    with pytest.raises(RefusedError):
+        Policy().check(item.assets["data"].href, found_in=document)
 
 
 def test_an_item_of_a_server_never_names_a_local_file(proxy: FaultServer, tmp_path: Path) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from urllib.parse import urlsplit
 
 import pystac
 
+from econsat.access.redact import is_url, unsigned
 from econsat.errors import TruncatedWarning, UndatedWarning
 from econsat.stac import _period
-from econsat.stac._http import is_url, shown
 
 __all__ = ["absolute", "order", "served", "warn_truncated", "warn_undated"]
 
@@ -25,11 +26,23 @@ def order(item: pystac.Item) -> tuple[str, str, str]:
 
 
 def served(item: pystac.Item, url: str) -> pystac.Item:
-    """Mark an item as a server's: one without links would pass for a local one, which may name local files."""
-    if not any(is_url(link.get_target_str() or "") for link in item.links if link.rel in ("self", "root")):
+    """Let an item name the catalog that it came from as its root, whatever it says itself.
+
+    By its links it is judged which files it may name: one without any would pass for an item of this machine, and one
+    that claims to lie on this machine for one that may ask its services.
+    """
+    named = [link.get_target_str() or "" for link in item.links if link.rel in ("self", "root")]
+    if not any(is_url(href) and _host(href) == _host(url) for href in named):
         item.remove_links("root")
-        item.add_link(pystac.Link("root", shown(url), media_type="application/json"))
+        item.add_link(pystac.Link("root", unsigned(url), media_type="application/json"))
     return item
+
+
+def _host(href: str) -> str:
+    try:
+        return urlsplit(href).netloc.rpartition("@")[2].lower()
+    except ValueError:
+        return href
 
 
 def absolute(item: pystac.Item) -> pystac.Item:
