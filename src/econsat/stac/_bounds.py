@@ -17,7 +17,20 @@ if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
     from pyproj import Transformer
 
-__all__ = ["Bounds", "Placed", "around", "bounds_in", "crs_name", "extent", "is_small", "pieces"]
+__all__ = [
+    "Bounds",
+    "Placed",
+    "across",
+    "around",
+    "bounds_in",
+    "crs_name",
+    "extent",
+    "is_small",
+    "longitudes",
+    "pieces",
+    "region_longitudes",
+    "turned",
+]
 
 Bounds = tuple[float, float, float, float]
 """West, south, east, north."""
@@ -27,6 +40,7 @@ _BESIDE_ZONE = 15.0
 # Extents of scenes up to this many degrees can be expressed in any CRS that the caller would choose for them.
 _SMALL = 30.0
 _LATTICE = 129
+_TURN = 360.0
 
 
 def crs_name(crs: Any) -> str:
@@ -68,6 +82,70 @@ def _turn(parts: Any, degrees: float) -> Any:
         return moved
 
     return shapely.transform(parts, shift)
+
+
+def turned(box: GeoBox, degrees: float) -> GeoBox:
+    """Return a geographic grid some degrees further east; the pixels are the same."""
+    from affine import Affine
+    from odc.geo.geobox import GeoBox
+
+    t = box.transform
+    return GeoBox(box.shape, Affine(t.a, t.b, t.c + degrees, t.d, t.e, t.f), box.crs) if degrees else box
+
+
+def longitudes(placed: Placed) -> tuple[float, float]:
+    """Return the western and eastern longitude of a raster; the eastern one is beyond 180 where it crosses there."""
+    from pyproj import Transformer
+
+    box = placed.geobox.boundingbox
+    own: Any = placed.geobox.crs
+    if own.geographic:
+        return (box.left, box.right)
+    transformer = Transformer.from_crs(own.proj, "EPSG:4326", always_xy=True)
+    found = _transformed(transformer, (box.left, box.bottom, box.right, box.top))
+    if found is None:
+        return (-180.0, 180.0)
+    west, _, east, _ = found
+    return (west, east + _TURN) if west > east else (west, east)
+
+
+def region_longitudes(region: GeoDataFrame) -> list[tuple[float, float]]:
+    """Return the western and eastern longitude of each part of a region."""
+    import shapely
+
+    bounds = shapely.bounds(shapely.get_parts(region.geometry.to_numpy()))
+    return [(float(west), float(east)) for west, east in zip(bounds[:, 0], bounds[:, 2], strict=True)]
+
+
+def across(spans: Sequence[tuple[float, float]]) -> tuple[float, float] | None:
+    """Return the arc of longitudes that holds all spans, beyond 180 in the east, where they lie on both sides of it.
+
+    None where they do not, or where the arc is no shorter than half of what they take on a map from -180 to 180.
+
+    Examples
+    --------
+    >>> across([(179.5, 180.0), (-180.0, -179.6)])
+    (179.5, 180.4)
+    >>> across([(10.0, 20.0), (-70.0, -60.0)]) is None
+    True
+    """
+    if not spans or any(east - west >= _TURN - 1e-9 for west, east in spans):
+        return None
+    placed = sorted((west - _TURN * math.floor((west + 180.0) / _TURN), east - west) for west, east in spans)
+    arcs = [(west, west + width) for west, width in placed]
+    # The widest gap between two spans, the last and the first included, is what the arc leaves out.
+    gap, start, reach = -math.inf, arcs[0][0], arcs[0][1]
+    for west, east in arcs[1:]:
+        if west - reach > gap:
+            gap, start = west - reach, west
+        reach = max(reach, east)
+    if arcs[0][0] + _TURN - reach >= gap:
+        start = arcs[0][0]
+    end = max(east + (_TURN if west < start else 0.0) for west, east in arcs)
+    plain = 180.0 - -180.0 if reach > 180.0 else reach - arcs[0][0]
+    if end <= 180.0 or end - start > plain / 2:
+        return None
+    return (round(start, 12), round(end, 12))
 
 
 def pieces(region: GeoDataFrame, crs: Any) -> list[Bounds]:

@@ -10,13 +10,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from econsat.errors import GridError, OutOfBoundsError, ParameterError
-from econsat.stac._bounds import Bounds, Placed, around, bounds_in, crs_name, extent, is_small, pieces
+from econsat.stac._bounds import (
+    Bounds,
+    Placed,
+    across,
+    around,
+    bounds_in,
+    crs_name,
+    extent,
+    is_small,
+    longitudes,
+    pieces,
+    region_longitudes,
+    turned,
+)
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
     from odc.geo.geobox import GeoBox
 
-__all__ = ["Placed", "Target", "choose", "covered", "crs_name", "touches"]
+__all__ = ["Placed", "Target", "choose", "covered", "crs_name", "touches", "turns"]
 
 
 # Two grids are one grid when no pixel of either is further off than this share of a pixel.
@@ -48,6 +61,9 @@ def choose(
     region: GeoDataFrame | None = None,
 ) -> Target:
     """Find the grid of a cube.
+
+    Where the region (without one, the scenes) lies on both sides of 180 degrees of longitude, a geographic grid runs on
+    beyond 180: Fiji is 177 to 182, not the whole width of the Earth.
 
     Parameters
     ----------
@@ -85,7 +101,13 @@ def choose(
     if like is not None and not any(touches(placed, box) for placed in grids):
         raise OutOfBoundsError(f"the grid of like= ({extent([box])}) lies outside the scenes ({_scenes(grids)})")
     if region is not None:
-        cut = _crop(box, pieces(region, box.crs))
+        parts = pieces(region, box.crs)
+        degrees = like is None and box.crs is not None and box.crs.geographic
+        arc = across(region_longitudes(region)) if degrees else None
+        if arc is not None:
+            # Of the region's parts one turn apart only those that lie together.
+            parts = [part for part in parts if arc[0] - _EDGE <= part[0] and part[2] <= arc[1] + _EDGE]
+        cut = _crop(box, parts)
         if cut is None or not any(touches(placed, cut) for placed in grids):
             west, south, east, north = region.total_bounds
             raise OutOfBoundsError(
@@ -136,6 +158,9 @@ def _from_scenes(
 
     size = _resolution(resolution)
     wanted = _crs(crs, grids, region)
+    arc = across(region_longitudes(region) if region is not None else [longitudes(p) for p in grids])
+    if arc is not None:
+        grids = [Placed(p.label, box) for p in grids for box in _towards(p.geobox, arc)]
     first = grids[0].geobox
     one_crs = all(placed.geobox.crs == first.crs for placed in grids)
     if (wanted is None or wanted == first.crs) and one_crs:
@@ -164,9 +189,46 @@ def _from_scenes(
         if not boxes:
             raise OutOfBoundsError(f"the region cannot be expressed in {crs_name(target)}. Choose another crs=.")
     else:
-        boxes = [bounds_in(placed, target) for placed in grids]
+        boxes = [_bounds_towards(placed, target, arc) for placed in grids]
     box = GeoBox.from_bbox(around(boxes), crs=target, resolution=size)
     return box, False, f"{crs_name(target)}, pixels of {size:g}"
+
+
+def _towards(box: GeoBox, arc: tuple[float, float]) -> list[GeoBox]:
+    """Return a geographic grid as it stands in an arc of longitudes: turned, or twice where it goes all round."""
+    if not box.crs.geographic:  # type: ignore[union-attr]
+        return [box]
+    own = box.boundingbox
+    meeting = [t for t in (-360.0, 0.0, 360.0) if own.left + t < arc[1] and arc[0] < own.right + t]
+    return [turned(box, t) for t in meeting] or [box]
+
+
+def _bounds_towards(placed: Placed, target: Any, arc: tuple[float, float] | None) -> Bounds:
+    bounds = bounds_in(placed, target)
+    if arc is None or not target.geographic or placed.geobox.crs.geographic:  # type: ignore[union-attr]
+        return bounds
+    west, east = longitudes(placed)
+    turn = 360.0 * round(((arc[0] + arc[1]) / 2 - (west + east) / 2) / 360.0)
+    return (west + turn, bounds[1], east + turn, bounds[3])
+
+
+def turns(box: GeoBox, target: GeoBox) -> list[GeoBox]:
+    """Return a raster's grid as it meets a target: itself, or turned by 360 degrees, or both.
+
+    Parameters
+    ----------
+    box, target : odc.geo.GeoBox
+        The grids.
+
+    Returns
+    -------
+    list of odc.geo.GeoBox
+        Only `box` where the two are not both geographic, or do not meet.
+    """
+    if box.crs != target.crs or not target.crs.geographic:  # type: ignore[union-attr]
+        return [box]
+    whole = target.boundingbox
+    return _towards(box, (whole.left, whole.right))
 
 
 def _crs(crs: Any, grids: Sequence[Placed], region: GeoDataFrame | None) -> Any:
@@ -178,12 +240,15 @@ def _crs(crs: Any, grids: Sequence[Placed], region: GeoDataFrame | None) -> Any:
     if isinstance(crs, str) and crs.lower() == "utm":
         boxes = [bounds_in(p, CRS("EPSG:4326")) for p in grids] if region is None else [tuple(region.total_bounds)]
         west, south, east, north = around(boxes)
+        arc = across(region_longitudes(region) if region is not None else [longitudes(p) for p in grids])
+        west, east = arc or (west, east)
         if east - west > _UTM_WIDTH:
             width = f"{east - west:.4g}"
             raise ParameterError(
                 f'crs="utm" fits no more than {_UTM_WIDTH:g} degrees of longitude, and this spans {width}'
             )
-        return CRS.utm((west + east) / 2, (south + north) / 2)
+        middle = ((west + east) / 2 + 180.0) % 360.0 - 180.0
+        return CRS.utm(middle, (south + north) / 2)
     try:
         return CRS(crs)
     except (CRSError, ValueError, TypeError) as error:
@@ -268,7 +333,16 @@ def covered(box: GeoBox, target: GeoBox) -> GeoBox:
         return target
     west, south, east, north = bounds_in(Placed("", box), target.crs)
     x, y = (east - west) / 100, (north - south) / 100
-    return _crop(target, [(west - x, south - y, east + x, north + y)]) or target
+    return _crop(target, _all_round((west - x, south - y, east + x, north + y), target)) or target
+
+
+def _all_round(bounds: Bounds, target: GeoBox) -> list[Bounds]:
+    """Return bounds as they may stand on a grid: on one that leaves -180..180 also a turn further."""
+    box = target.boundingbox
+    if not target.crs.geographic or (box.left >= -180.0 - _EDGE and box.right <= 180.0 + _EDGE):  # type: ignore[union-attr]
+        return [bounds]
+    west, south, east, north = bounds
+    return [(west + t, south, east + t, north) for t in (-360.0, 0.0, 360.0)]
 
 
 def touches(placed: Placed, box: GeoBox) -> bool:
@@ -277,7 +351,7 @@ def touches(placed: Placed, box: GeoBox) -> bool:
 
     own = placed.geobox
     if own.crs == box.crs or is_small(own):
-        return _crop(box, [bounds_in(placed, box.crs)]) is not None
+        return _crop(box, _all_round(bounds_in(placed, box.crs), box)) is not None
     return window(own, box) is not None
 
 
