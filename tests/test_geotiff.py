@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import pickle
 import struct
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pytest
 import rasterio
+from hypothesis import HealthCheck, given, settings, strategies as st
 from rasterio.control import GroundControlPoint
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import MemoryFile
 from rasterio.transform import Affine
 from rasterio.windows import Window
 
+from econsat.access import Access
+from econsat.access._ranges import coalesced, without
+from econsat.access.policy import Policy
 from econsat.errors import AccessError, RefusedError
+from econsat.stac._geotiff._tags import HEAD
 from econsat.stac._geotiff.assemble import Part, header_tiff
 from econsat.stac._geotiff.index import Level, TiffIndex, parse_index
+from econsat.stac._geotiff.reader import RemoteRaster, Session
+from econsat.testing import FaultServer
 
 _WHERE = Affine(10.0, 0.0, 500_000.0, 0.0, -10.0, 5_000_000.0)
 _TILED = {"tiled": True, "blockxsize": 64, "blockysize": 48}
@@ -328,6 +338,20 @@ class TestForged:
             indexed(content[:-100])
         assert caught.value.kind == "length"
 
+    def test_what_is_too_much_names_the_argument(self) -> None:
+        tile = {"tiled": True, "blockxsize": 4_208, "blockysize": 4_208}
+        bomb = written(np.zeros((1, 4_200, 4_200), "uint8"), compress="deflate", **tile)
+        assert indexed(bomb).levels[0].nbytes() < 20_000
+        for limit, value in (("max_ratio", 100), ("max_block_bytes", 10**6), ("max_pixels", 10**6)):
+            with pytest.raises(RefusedError, match=rf"Policy\({limit}={value:,}\)") as caught:
+                indexed(bomb, policy=Policy(**{limit: value}))
+            assert caught.value.kind == "refused"
+
+    def test_small_constant_tiles_are_no_bombs(self) -> None:
+        tile = {"tiled": True, "blockxsize": 512, "blockysize": 512}
+        content = written(np.zeros((1, 512, 512), "float64"), compress="zstd", **tile)
+        assert indexed(content, policy=Policy(max_ratio=100)).levels[0].nbytes() < 2_000
+
     def test_any_cut_and_any_flipped_byte_of_the_header_is_an_error_of_ours_or_harmless(self) -> None:
         content = CASES["cog mask"]()
         rng = np.random.default_rng(5)
@@ -463,3 +487,108 @@ class TestAssemble:
         with _opened(content) as whole, _opened(small) as cut:
             assert whole.tags()["TIFFTAG_SOFTWARE"] == "other"
             assert "TIFFTAG_SOFTWARE" not in cut.tags()
+
+
+BIG = {
+    "deflate tiles": {"compress": "deflate", "tiled": True, "blockxsize": 128, "blockysize": 128},
+    "strips": {"blockysize": 9, "compress": "zstd"},
+    "bare strips": {"blockysize": 300},
+    "separate": {"interleave": "band", "tiled": True, "blockxsize": 128, "blockysize": 64},
+}
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultServer]:
+    folder = tmp_path_factory.mktemp("served")
+    rng = np.random.default_rng(9)
+    # Noise does not compress: the files are many times as long as their first read.
+    values = rng.integers(1, 60_000, (3, 600, 500)).astype("uint16")
+    for name, options in BIG.items():
+        (folder / f"{name}.tif").write_bytes(written(values, overviews=(2,), **options))
+    with FaultServer(folder) as server:
+        yield server
+
+
+@pytest.fixture(params=BIG)
+def big(request: pytest.FixtureRequest, served: FaultServer) -> tuple[FaultServer, str]:
+    return served, request.param
+
+
+def _span(size: int) -> st.SearchStrategy[slice]:
+    ends = st.lists(st.integers(0, size), min_size=2, max_size=2, unique=True)
+    return ends.map(lambda pair: slice(*sorted(pair)))
+
+
+class TestReader:
+    @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(data=st.data())
+    def test_no_more_is_fetched_than_header_and_tiles(self, big: tuple[FaultServer, str], data: st.DataObject) -> None:
+        server, name = big
+        assert server.folder is not None
+        path = server.folder / f"{name}.tif"
+        raster = RemoteRaster(server.url(f"/{quote(name)}.tif"), session=Session(Access()))
+        index = raster.index
+        header = raster.fetched
+        n = data.draw(st.integers(0, len(index.levels) - 1))
+        level = index.levels[n]
+        rows, columns = data.draw(_span(level.height)), data.draw(_span(level.width))
+        band = data.draw(st.integers(1, 3))
+        part = Part(index, n, band, (rows, columns))
+        found = raster.window(part, lambda dataset: dataset.read(band, window=_window_of(part)))
+        options = {} if n == 0 else {"overview_level": n - 1}
+        with rasterio.open(path, **options) as dataset:
+            np.testing.assert_array_equal(found, dataset.read(band, window=Window.from_slices(rows, columns)))
+        needed = without(coalesced(part.ranges(), 0), [(0, HEAD)])
+        runs = coalesced(needed, raster.file._gap(None))
+        assert header + sum(b - a for a, b in needed) <= raster.fetched
+        assert raster.fetched == header + sum(b - a for a, b in runs)
+
+    def test_the_header_is_read_once(self, big: tuple[FaultServer, str]) -> None:
+        server, name = big
+        server.forget()
+        raster = RemoteRaster(server.url(f"/{quote(name)}.tif"), session=Session(Access()))
+        assert raster.in_ranges
+        assert raster.index is raster.index
+        raster.header(lambda dataset: dataset.crs)
+        assert server.count.total() == raster.index.header_requests <= 3
+
+    def test_it_travels_with_its_index(self, big: tuple[FaultServer, str]) -> None:
+        server, name = big
+        raster = RemoteRaster(server.url(f"/{quote(name)}.tif?sig=hidden"), session=Session(Access()))
+        assert raster.index
+        sent = pickle.dumps(raster)
+        assert len(sent) < 60_000
+        assert "hidden" not in repr(raster)
+        server.forget()
+        there = pickle.loads(sent)
+        part = Part(there.index, 0, 1, (slice(0, 5), slice(0, 5)))
+        there.window(part, lambda dataset: dataset.read(1))
+        assert all("bytes=0-16383" not in headers.values() for _, _, headers in server.requests)
+
+
+class TestSession:
+    def test_what_is_shared_is_fetched_once_and_not_kept_for_ever(self) -> None:
+        session = Session(Access())
+        calls = []
+
+        def fetch(n: int) -> dict[tuple[int, int], bytes]:
+            calls.append(n)
+            return {(0, 1): bytes(2**26)}
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda _: session.shared("a", lambda: fetch(0)), range(8)))
+        assert calls == [0]
+        for n in range(1, 6):
+            session.shared(n, lambda n=n: fetch(n))
+        session.shared("a", lambda: fetch(9))
+        assert calls[-1] == 9
+
+    def test_a_failure_is_not_kept(self) -> None:
+        session = Session(Access())
+
+        def fail() -> dict[tuple[int, int], bytes]:
+            raise AccessError("no")
+
+        with pytest.raises(AccessError):
+            session.shared("a", fail)
+        assert session.shared("a", lambda: {(0, 1): b"x"}) == {(0, 1): b"x"}
