@@ -26,6 +26,7 @@ from econsat.access._ranges import coalesced, without
 from econsat.access.policy import Policy
 from econsat.errors import AccessError, RefusedError
 from econsat.stac._geotiff._tags import HEAD
+from econsat.stac._geotiff._zeros import CHECKED
 from econsat.stac._geotiff.assemble import Part, header_tiff
 from econsat.stac._geotiff.index import Level, TiffIndex, parse_index
 from econsat.stac._geotiff.reader import RemoteRaster, Session
@@ -487,6 +488,29 @@ class TestAssemble:
         with _opened(content) as whole, _opened(small) as cut:
             assert whole.tags()["TIFFTAG_SOFTWARE"] == "other"
             assert "TIFFTAG_SOFTWARE" not in cut.tags()
+
+
+class TestChecksums:
+    @pytest.mark.parametrize("compress", ["deflate", "lerc", "lerc_deflate", "lerc_zstd"])
+    def test_no_flipped_bit_is_decoded_where_a_checksum_is_said_to_vouch(self, compress: str) -> None:
+        rng = np.random.default_rng(0)
+        values = rng.integers(0, 255, (1, 128, 128)).astype("uint8")
+        content = written(values, compress=compress, tiled=True, blockxsize=128, blockysize=128)
+        level = indexed(content).levels[0]
+        assert level.compression in CHECKED
+        ((start, stop),) = level.ranges()
+        noticed = 0
+        for at in rng.integers(start, stop, 60):
+            bad = bytearray(content)
+            bad[at] ^= 1 << int(rng.integers(8))
+            try:
+                with _opened(bytes(bad)) as dataset:
+                    found = dataset.read(1)
+            except rasterio.errors.RasterioError:
+                noticed += 1
+            else:
+                np.testing.assert_array_equal(found, values[0])
+        assert noticed > 50
 
 
 BIG = {
