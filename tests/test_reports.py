@@ -577,7 +577,8 @@ def test_a_map_is_on_the_screen_and_on_paper_once() -> None:
         cell_with(new_output("display_data", {"text/html": frame, "image/png": DOT, "text/plain": "Map: GDP."}))
     )
     assert bare.count('alt="Map: GDP."') == 1
-    assert """srcdoc='<p title="a">it&#39;s</p>'""" in bare  # as it was, not with every quote escaped
+    # As it was, not with every quote escaped.
+    assert """srcdoc='&lt;p title="a"&gt;it&#39;s&lt;/p&gt;'""" in bare
     assert "Trusted" not in bare
     assert 'title="Interactive map"' in bare
     own = frame.replace("<span>", f"<img src='data:image/png;base64,{DOT}' alt='still'><span>")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,8 +33,11 @@ _PRIORITY = [
     "text/latex",
     "text/plain",
 ]
-_SRCDOC = re.compile(r"""\ssrcdoc=(?:'(?P<single>[^']*)'|"(?P<double>[^"]*)")""")
-_FRAME = "econsat-frame-{}."
+# In an iframe's tag alone: in a text the same words are words, which a catalog may have put there.
+_SRCDOC = re.compile(
+    r"""(?P<tag><iframe\b(?:[^>"']|"[^"]*"|'[^']*')*?)\ssrcdoc=(?:'(?P<single>[^']*)'|"(?P<double>[^"]*)")""",
+    re.IGNORECASE,
+)
 _FUNCTION = re.compile(r"<m[io]>(?:log|ln|exp|max|min|sin|cos|tan|Pr|var|cov)</m[io]>")
 
 
@@ -151,13 +155,15 @@ def to_html(
         "title": _take_title(nb) or heading.title,
     }
     resources = {"metadata": {"name": heading.notebook, "path": str(folder)}, "econsat": extra}
-    frames = _take_frames(nb)
+    # Nobody who writes a text knows this name.
+    mark = f"econsat-frame-{secrets.token_hex(8)}-"
+    frames = _take_frames(nb, mark)
     page, _ = exporter.from_notebook_node(nb, resources)
     page, left_out = seal(page)
-    return _put_frames(page, frames, left_out), left_out
+    return _put_frames(page, frames, left_out, mark), left_out
 
 
-def _take_frames(nb: Any) -> list[str]:
+def _take_frames(nb: Any, mark: str) -> list[str]:
     """Take the pages inside frames out of the outputs.
 
     They are most of a report's text. Parsing them again and again would be slow, and would escape each quote.
@@ -166,7 +172,7 @@ def _take_frames(nb: Any) -> list[str]:
 
     def take(match: re.Match[str]) -> str:
         frames.append(html.unescape(match["single"] if match["double"] is None else match["double"]))
-        return f' srcdoc="{_FRAME.format(len(frames) - 1)}"'
+        return f'{match["tag"]} srcdoc="{mark}{len(frames) - 1}."'
 
     for cell in nb.cells:
         for output in cell.get("outputs", ()):
@@ -175,13 +181,13 @@ def _take_frames(nb: Any) -> list[str]:
     return frames
 
 
-def _put_frames(page: str, frames: Sequence[str], left_out: list[Load]) -> str:
+def _put_frames(page: str, frames: Sequence[str], left_out: list[Load], mark: str) -> str:
     for number, frame in enumerate(frames):
         inner, missing = seal_frame(frame)
         left_out += missing
         # Single quotes around it, because the data in it are full of double ones.
-        inner = inner.replace("&", "&amp;").replace("'", "&#39;")
-        page = page.replace(f'srcdoc="{_FRAME.format(number)}"', f"srcdoc='{inner}'")
+        inner = inner.replace("&", "&amp;").replace("'", "&#39;").replace("<", "&lt;").replace(">", "&gt;")
+        page = page.replace(f'srcdoc="{mark}{number}."', f"srcdoc='{inner}'")
     return page
 
 

@@ -35,6 +35,7 @@ from econsat.items import as_dict
 from econsat.stac import _filter, _period
 from econsat.stac._api import Api, is_api
 from econsat.stac._checkpoint import Checkpoint, Secrets
+from econsat.stac._display import escape_texts
 from econsat.stac._extent import bbox_of, span_of
 from econsat.stac._http import JsonReader, is_url, shown
 from econsat.stac._laads import URL as _LAADS_URL, Laads
@@ -47,6 +48,9 @@ from econsat.stac._static import StaticTree, select, to_item
 from econsat.stac._store import Store
 
 __all__ = ["NAMES", "Catalog", "open_catalog"]
+
+# Whoever shows what a catalog holds must not run it.
+escape_texts()
 
 NAMES: Mapping[str, str] = {
     "bundled": "",
