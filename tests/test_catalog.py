@@ -15,9 +15,11 @@ import pytest
 import shapely
 
 import econsat
+from econsat.access import Access
+from econsat.access.policy import Policy
 from econsat.errors import CatalogError, EmptySearchError, RegionError, TruncatedWarning, UndatedWarning
 from econsat.stac import _filter, _period
-from econsat.stac._http import resolve
+from econsat.stac._http import JsonReader, resolve
 from econsat.testing import Fault, FaultServer, make_catalog, make_item, make_raster
 
 
@@ -746,3 +748,43 @@ def test_what_is_neither_name_nor_address_nor_path_is_an_error(source: Any) -> N
 def test_seconds_that_are_no_number_are_errors(options: dict[str, Any]) -> None:
     with pytest.raises(CatalogError, match=f"{next(iter(options))} = .*: a number"):
         econsat.open_catalog(**options)
+
+
+def test_more_catalogs_than_are_allowed_are_an_error_and_not_the_end(tmp_path: Path) -> None:
+    path = make_catalog(tmp_path, [make_item(f"i{k}", collection=f"c{k}") for k in range(6)])
+    few = Access(policy=Policy(max_pages=4))
+    with pytest.raises(CatalogError, match=r"more than 4 catalogs.*max_pages"):
+        econsat.open_catalog(path, access=few).search()
+    assert len(econsat.open_catalog(path, access=Access(policy=Policy(max_pages=7))).search()) == 6
+
+
+def test_keys_go_to_the_host_that_was_named_and_to_no_other(tmp_path: Path) -> None:
+    path = make_catalog(tmp_path, [make_item("a"), make_item("b")])
+    with FaultServer(tmp_path) as here, FaultServer(tmp_path) as there:
+        body = json.loads((tmp_path / "tests" / "collection.json").read_text())
+        for link in body["links"]:
+            if link.get("href") == "./b.json":
+                link["href"] = there.url("tests/b.json")
+        (tmp_path / "tests" / "collection.json").write_text(json.dumps(body))
+        catalog = econsat.open_catalog(here.url(path.name), headers={"X-Key": "abc"})
+        assert ids(catalog.search()) == ["a", "b"]
+        sent = {
+            name: {{k.lower(): v for k, v in headers.items()}.get("x-key") for _, _, headers in server.requests}
+            for name, server in (("here", here), ("there", there))
+        }
+    assert sent == {"here": {"abc"}, "there": {None}}
+
+
+def test_what_is_said_besides_changes_single_rules_of_the_access(tmp_path: Path) -> None:
+    access = Access(retries=3, timeout=7.0)
+    catalog = econsat.open_catalog(make_catalog(tmp_path, [make_item("a")]), access=access, retries=1)
+    assert (catalog._access.retries, catalog._access.timeout) == (1, 7.0)
+    with pytest.raises(CatalogError, match="access = 5"):
+        econsat.open_catalog(access=5)  # type: ignore[arg-type]
+
+
+def test_a_catalog_on_the_web_may_not_lead_to_this_machine(tmp_path: Path) -> None:
+    reader = JsonReader(Access(), home="https://example.org/catalog.json")
+    for href in ("http://127.0.0.1:1/a.json", "http://169.254.169.254/", "http://10.1.2.3/", "http://example.org/"):
+        with pytest.raises(CatalogError, match=r"linked from https://example.org/catalog.json.: .*refused|refused"):
+            reader.read(href, found_in="https://example.org/catalog.json")

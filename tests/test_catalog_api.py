@@ -19,6 +19,7 @@ import pytest
 import shapely
 
 import econsat
+import econsat.access
 from econsat.access.policy import Policy
 from econsat.errors import CatalogError, EmptySearchError, ReadError, RefusedError, TruncatedWarning
 from econsat.stac._api import search_areas
@@ -444,6 +445,29 @@ def test_an_item_does_not_choose_where_it_came_from(claimed: str | None) -> None
     assert document == "https://example.org/stac"
     with pytest.raises(RefusedError):
         Policy().check(item.assets["data"].href, found_in=document)
+
+
+def test_writing_an_item_as_a_dict_asks_nothing(proxy: FaultServer) -> None:
+    items = econsat.open_catalog(proxy.url()).search("even")
+    before = proxy.count.total()
+    assert items[0].to_dict(transform_hrefs=True)["id"] == items[0].id
+    assert items.to_dict(transform_hrefs=True)["features"]
+    assert proxy.count.total() == before
+
+
+def test_a_list_of_collections_without_end_is_an_error(proxy: FaultServer) -> None:
+    one = {"type": "Collection", "stac_version": "1.0.0", "id": "a", "description": "", "license": "x", "links": []}
+    one["extent"] = {"spatial": {"bbox": [[0, 0, 1, 1]]}, "temporal": {"interval": [[None, None]]}}
+    for href, says in ((proxy.url("collections"), "comes back to a page"), (None, "more than 5 pages")):
+        access = econsat.access.Access(policy=Policy(max_pages=5))
+        catalog = econsat.open_catalog(proxy.url(), access=access)
+        for number in range(6):
+            link = {"rel": "next", "href": href or f"{proxy.url('collections')}?page={number}"}
+            body = json.dumps({"collections": [{**one, "id": f"c{number}"}], "links": [link]}).encode()
+            proxy.fail("/collections", Fault(body=body, content_type="application/json"))
+        with pytest.raises(CatalogError, match=says):
+            catalog.collections()
+        proxy.heal("/collections")
 
 
 def test_an_item_of_a_server_never_names_a_local_file(proxy: FaultServer, tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from econsat.errors import (
     EmptySearchError,
     ParameterError,
     ReadError,
+    SearchInterruptedError,
     SizeError,
     SyntheticDataWarning,
     TruncatedWarning,
@@ -169,6 +170,21 @@ def test_a_granule_becomes_an_item_of_its_tile_and_month(cmr: Cmr) -> None:
     assert (asked["short_name"], asked["version"]) == ("VJ146A3", "2")
     assert asked["temporal"] == "2024-02-01T00:00:00Z,2024-02-29T23:59:59.999999Z"
     assert asked["bounding_box"] == "32,2,35,5"
+
+
+def test_a_search_of_granules_goes_on_where_it_broke_off(cmr: Cmr, tmp_path: Path) -> None:
+    kept = tmp_path / "search.jsonl"
+    cmr.fail("/search/granules.json", Fault(status=503, times=None, skip=2))
+    with pytest.raises(SearchInterruptedError, match="same call"):
+        opened(cmr, retries=0).search("VJ146A3", page_size=3, resume=kept)
+    cmr.heal()
+    cmr.forget()
+    found = opened(cmr).search("VJ146A3", page_size=3, resume=kept)
+    assert len(found) == len(DAYS) * len(TILES)
+    # Twenty granules in pages of three are seven pages, of which two were there.
+    assert cmr.count["/search/granules.json"] == 5
+    assert ids(opened(cmr).search("VJ146A3", page_size=3, resume=kept)) == ids(found)
+    assert cmr.count["/search/granules.json"] == 5
 
 
 def test_a_month_that_only_touches_the_period_is_not_found(cmr: Cmr) -> None:

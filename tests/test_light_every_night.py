@@ -26,6 +26,7 @@ from econsat.errors import (
     MissingAssetsWarning,
     ParameterError,
     RadiometryError,
+    SearchInterruptedError,
     TruncatedWarning,
 )
 from econsat.proxies.nightlights import decode_vflag, good_pixels
@@ -879,3 +880,24 @@ def test_coordinates_are_kept() -> None:
     good = good_pixels(flags)
     assert good.coords.equals(flags.coords)
     assert good.dtype == bool
+
+
+def test_a_search_of_nights_goes_on_where_it_broke_off(bucket: BucketServer, tmp_path: Path) -> None:
+    kept = tmp_path / "search.jsonl"
+    broken = f"/npp_202012/{viirs_name(*NIGHTS[3][:3])}.json"
+    bucket.fail(broken, Fault(status=403, times=None))
+
+    def search() -> pystac.ItemCollection:
+        catalog = opened(bucket, workers=1, companions="none")
+        return catalog.search("viirs-nightly", period="2020-11-30/2020-12-03", resume=kept)
+
+    with pytest.raises(SearchInterruptedError, match="3 items are kept"):
+        search()
+    bucket.heal()
+    bucket.forget()
+    found = search()
+    assert len(found) == 5
+    assert sum(count for path, count in bucket.count.items() if path.endswith(".co.json")) == 2
+    bucket.forget()
+    assert ids(search()) == ids(found)
+    assert bucket.count.total() == 0

@@ -239,9 +239,8 @@ def test_a_killed_process_loses_no_page_that_had_come(tmp_path: Path, kept: Path
     with Paging(tmp_path, scenes()) as server:
         server.fail("/search", Fault(delay=60.0, skip=3, times=None))
         run = subprocess.Popen([sys.executable, "-c", code, server.url(), str(kept)])
-        for _ in range(600):
-            if server.count["/search"] == 4:
-                break
+        while server.count["/search"] < 4:
+            assert run.poll() is None, "the search ended before it was killed"
             time.sleep(0.05)
         run.send_signal(signal.SIGKILL)
         run.wait(timeout=20)

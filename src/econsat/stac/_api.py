@@ -20,8 +20,8 @@ from econsat.errors import AccessError, CacheWarning, CatalogError
 from econsat.items import clean
 from econsat.stac import _period
 from econsat.stac._checkpoint import Checkpoint
-from econsat.stac._http import brief, resolve, shown, split_address
-from econsat.stac._pages import Ask, GoneError, Io, Page, Pages, is_gone, key_of, matched_of
+from econsat.stac._http import brief, shown, split_address
+from econsat.stac._pages import Ask, GoneError, Io, Page, Pages, is_gone, key_of, matched_of, next_of
 
 __all__ = ["Answer", "Api", "is_api", "search_areas"]
 
@@ -261,7 +261,7 @@ class Api:
                     if resumed:
                         raise GoneError(brief(error)) from error
                     raise
-                following = self._next(page, ask, where)
+                following = next_of(page, ask, where)
                 empty = 0 if features else empty + 1
                 if following is not None and not features and (following.same(ask) or empty >= _MAX_EMPTY):
                     # Some servers name a next page for ever.
@@ -287,23 +287,3 @@ class Api:
             return Ask(href, str(search.method), search.get_parameters(), self._url)
         except _BROKEN as error:
             raise self._failed("the search", error) from error
-
-    def _next(self, page: Mapping[str, Any], ask: Ask, where: str) -> Ask | None:
-        """Return the request for the page after this one, None where there is none."""
-        links = page.get("links")
-        links = links if isinstance(links, list) else []
-        link = next((each for each in links if isinstance(each, Mapping) and each.get("rel") == "next"), None)
-        if link is None:
-            return None
-        if not isinstance(link.get("href"), str):
-            raise CatalogError(f"{shown(where)}: the link to the next page has no address (after a page of the search)")
-        href = resolve(link["href"], where)
-        method = str(link.get("method", "GET")).upper()
-        headers = link.get("headers")
-        headers = {str(k): str(v) for k, v in headers.items()} if isinstance(headers, Mapping) else {}
-        body: Mapping[str, Any] = {}
-        if method == "POST":
-            body = link["body"] if isinstance(link.get("body"), Mapping) else {}
-            if link.get("merge"):
-                body = {**ask.body, **body}
-        return Ask(href, method, body, where, headers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode, urljoin
@@ -14,9 +14,9 @@ from pystac_client.stac_api_io import StacApiIO
 from econsat.access.settings import Access
 from econsat.access.transport import transport_of
 from econsat.errors import AccessError, CatalogError
-from econsat.stac._http import keys_for, parse_json, shown
+from econsat.stac._http import keys_for, parse_json, resolve, shown
 
-__all__ = ["Ask", "GoneError", "Io", "Page", "Pages", "is_gone", "key_of", "matched_of"]
+__all__ = ["Ask", "GoneError", "Io", "Page", "Pages", "is_gone", "key_of", "matched_of", "next_of"]
 
 # What servers answer to a token of paging that they do not know any more.
 _GONE = (400, 404, 405, 410, 422)
@@ -79,6 +79,27 @@ class Io(StacApiIO):
         ask = Ask(href, method or "GET", parameters or {}, found_in, headers or {})
         return json.dumps(self.ask(ask)[0])
 
+    def get_pages(
+        self, url: str, method: str | None = None, parameters: dict[str, Any] | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the pages of what pystac-client lists by itself, as many as are allowed and each once."""
+        ask: Ask | None = Ask(urljoin(self._home, url), method or "GET", parameters or {}, self._home)
+        asked: list[Ask] = []
+        while ask is not None:
+            if len(asked) >= self._access.policy.max_pages:
+                raise CatalogError(
+                    f"{shown(ask.href)}: the list has more than {len(asked):,} pages; permit more with "
+                    "access=Access(policy=Policy(max_pages=...))"
+                )
+            asked.append(ask)
+            page, where = self.ask(ask)
+            yield page
+            ask = next_of(page, ask, where)
+            if ask is not None and any(ask.same(before) for before in asked):
+                raise CatalogError(
+                    f"{shown(ask.href)}: the list comes back to a page that it had: its paging is broken"
+                )
+
     def read_text(self, source: Any, *args: Any, **options: Any) -> str:
         """Return the text at an address, or of a link; a file of this machine is never read."""
         if isinstance(source, pystac.Link):
@@ -90,6 +111,27 @@ class Io(StacApiIO):
             # What a GET asks for stands in its address already.
             return self.request(str(link["href"]), method, None, dict(body) if method.upper() == "POST" else None)
         return self.request(str(source), *args, **options)
+
+
+def next_of(page: Mapping[str, Any], ask: Ask, where: str) -> Ask | None:
+    """Return the request for the page after one that came from an address, None where there is none."""
+    links = page.get("links")
+    links = links if isinstance(links, list) else []
+    link = next((each for each in links if isinstance(each, Mapping) and each.get("rel") == "next"), None)
+    if link is None:
+        return None
+    if not isinstance(link.get("href"), str):
+        raise CatalogError(f"{shown(where)}: the link to the next page has no address")
+    href = resolve(link["href"], where)
+    method = str(link.get("method", "GET")).upper()
+    headers = link.get("headers")
+    headers = {str(k): str(v) for k, v in headers.items()} if isinstance(headers, Mapping) else {}
+    body: Mapping[str, Any] = {}
+    if method == "POST":
+        body = link["body"] if isinstance(link.get("body"), Mapping) else {}
+        if link.get("merge"):
+            body = {**ask.body, **body}
+    return Ask(href, method, body, where, headers)
 
 
 @dataclass(frozen=True)

@@ -26,15 +26,16 @@ def order(item: pystac.Item) -> tuple[str, str, str]:
 
 
 def served(item: pystac.Item, url: str) -> pystac.Item:
-    """Let an item name the catalog that it came from as its root, whatever it says itself.
+    """Let an item name the catalog that it came from, whatever it says itself.
 
     By its links it is judged which files it may name: one without any would pass for an item of this machine, and one
-    that claims to lie on this machine for one that may ask its services.
+    that claims to lie on this machine for one that may ask its services. Its root goes: pystac would ask that address,
+    by its own means, whenever the item is written as a dict.
     """
-    named = [link.get_target_str() or "" for link in item.links if link.rel in ("self", "root")]
+    item.remove_links("root")
+    named = [link.get_target_str() or "" for link in item.links if link.rel in ("self", "parent", "collection")]
     if not any(is_url(href) and _host(href) == _host(url) for href in named):
-        item.remove_links("root")
-        item.add_link(pystac.Link("root", unsigned(url), media_type="application/json"))
+        item.add_link(pystac.Link("parent", unsigned(url), media_type="application/json"))
     return item
 
 

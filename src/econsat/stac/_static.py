@@ -87,6 +87,12 @@ class StaticTree:
 
     def _child(self, href: str, parent: str) -> Node:
         if href not in self._nodes:
+            most = self._reader.access.policy.max_pages
+            if len(self._nodes) >= most:
+                raise CatalogError(
+                    f"{self._root.href} holds more than {most:,} catalogs: open one below it, or permit more with "
+                    "access=Access(policy=Policy(max_pages=...))"
+                )
             self._nodes[href] = self._node(href, self._reader.read(href, found_in=parent))
         return self._nodes[href]
 
