@@ -94,16 +94,17 @@ class Breaker:
     ----------
     clock : callable
         Seconds, as `time.monotonic` tells them.
+    pause : float
+        Seconds of the pause.
     """
 
     LIMIT = 40
     WINDOW = 10.0
-    PAUSE = 5.0
     GIVEN_UP = 8
     MEMORY = 60.0
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
+    def __init__(self, clock: Callable[[], float], *, pause: float) -> None:
+        self._clock, self._pause = clock, pause
         self._hosts: dict[str, _Host] = {}
         self._lock = threading.Lock()
 
@@ -131,7 +132,7 @@ class Breaker:
             state.refused = state.refused + 1 if now - state.last < self.WINDOW else 1
             state.last = now
             if state.refused >= self.LIMIT:
-                state.until = now + self.PAUSE
+                state.until = now + self._pause
                 state.refused = 0
 
     def given_up(self, host: str) -> int:

@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 __all__ = ["Piece", "Reply", "Tally", "Transport", "transport_of"]
 
 
+# First pauses of one request that a host is left alone for when it refuses everybody: 5 s as things are set.
+_PAUSES = 10.0
+
+
 class Transport:
     """Asks servers, by the rules and with the patience of an `Access`.
 
@@ -77,7 +81,9 @@ class Transport:
         self._clock, self._sleep = clock, sleep
         self._connector = Connector(access.connections, clock)
         exchange = Exchange(access.policy, self._connector, self.tally)
-        self._attempts = Attempts(access, exchange, Breaker(clock), self.tally, clock, sleep)
+        self._attempts = Attempts(
+            access, exchange, Breaker(clock, pause=_PAUSES * access.backoff), self.tally, clock, sleep
+        )
         self._pool: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
         # One that is let go of without being closed leaves no socket behind.
