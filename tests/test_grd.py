@@ -14,7 +14,8 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 import rasterio
-from pyproj import Geod
+from pyproj import Geod, Transformer
+from scipy.interpolate import CubicSpline, LinearNDInterpolator
 
 from econsat.errors import (
     EconsatError,
@@ -187,8 +188,6 @@ class TestPlace:
         made = make_grd(tmp_path, dn=dn, centre=centre, direction=direction)
         image = read_grd(made.folder, polarisation="vh", crs="utm")
         row, column = np.unravel_index(np.nanargmax(image.values), image.shape)
-        from pyproj import Transformer
-
         back = Transformer.from_crs(image.rio.crs, "EPSG:4326", always_xy=True)
         found = back.transform(float(image.x[column]), float(image.y[row]))
         lon, lat = made.position(63, 181)
@@ -252,6 +251,18 @@ class TestPlace:
         inside = mapped.incidence_angle.where(mapped.notnull())
         assert 29.9 < float(inside.min()) < 30.2
         assert 44.8 < float(inside.max()) < 45.1
+
+    @pytest.mark.parametrize("direction", ["ascending", "descending"])
+    @pytest.mark.parametrize("gcps", [True, False])
+    def test_what_stands_higher_lies_further_from_the_sensor(self, tmp_path: Path, direction: str, gcps: bool) -> None:
+        made = make_grd(tmp_path, direction=direction, gcps=gcps, centre=(151.2, -33.9))
+        low = read_grd(made.folder, polarisation="vh", coordinates=("longitude", "latitude", "incidence_angle"))
+        high = read_grd(made.folder, polarisation="vh", height=50.0)
+        _, _, moved = _GEOD.inv(low.longitude.values, low.latitude.values, high.longitude.values, high.latitude.values)
+        expected = 50.0 / np.tan(np.radians(low.incidence_angle.values))
+        np.testing.assert_allclose(moved, expected, rtol=0.01)
+        # The sensor looks right: eastwards where it ascends.
+        assert ((high.longitude > low.longitude) == (direction == "ascending")).all()
 
     def test_what_filters_of_ambiguities_need(self, tmp_path: Path) -> None:
         attrs = read_grd(make_grd(tmp_path).folder, polarisation="vh").attrs
@@ -434,6 +445,7 @@ class TestFaults:
             {"quantity": "sigma"},
             {"quantity": "dn", "noise": True},
             {"resolution": 0},
+            {"height": 1e5},
             {"resolution": "10"},
             {"crs": "EPSG:4326"},
             {"crs": "EPSG:none"},
@@ -495,7 +507,7 @@ class TestWesthinder:
         def numbers(vector: Any, name: str) -> Any:
             return np.array(vector.find(name).text.split(), "float64")
 
-        lines = [float(v.findtext("line")) for v in root.iter("noiseRangeVector")]
+        lines = [float(v.findtext("line") or "nan") for v in root.iter("noiseRangeVector")]
         along = [
             np.interp(4500, numbers(v, "pixel"), numbers(v, "noiseRangeLut")) for v in root.iter("noiseRangeVector")
         ]
@@ -504,6 +516,51 @@ class TestWesthinder:
         expected = np.interp(4500, lines, along) * factor
         assert float((power - clean).mean()) == pytest.approx(expected, rel=1e-6)
         assert expected == pytest.approx(1457.57, abs=0.01)
+
+    @pytest.mark.parametrize("surface", [None, 0.0, 45.0])
+    def test_place_by_range_and_doppler(self, samples: Path, surface: float | None) -> None:
+        # An oracle of its own: where the orbit, the zero-Doppler time of a line and the slant range of a pixel meet the
+        # ellipsoid, at the height that the annotation has there.
+        folder = samples / "ports" / "westhinder"
+        root = ET.parse(next(folder.glob("annotation/s1a*"))).getroot()
+
+        def seconds(text: str | None) -> float:
+            return float((np.datetime64(str(text), "us") - np.datetime64("2022-06-12", "us")) / np.timedelta64(1, "s"))
+
+        def number(at: str) -> float:
+            return float(root.findtext(at) or "nan")
+
+        states = root.findall("generalAnnotation/orbitList/orbit")
+        when = [seconds(s.findtext("time")) for s in states]
+        position, velocity = (
+            CubicSpline(when, [[float(s.findtext(f"{what}/{a}") or "nan") for a in "xyz"] for s in states])
+            for what in ("position", "velocity")
+        )
+        image = "imageAnnotation/imageInformation"
+        start = seconds(root.findtext(f"{image}/productFirstLineUtcTime"))
+        step, spacing = number(f"{image}/azimuthTimeInterval"), number(f"{image}/rangePixelSpacing")
+        conversions = root.findall("coordinateConversion/coordinateConversionList/coordinateConversion")
+        points = root.findall("geolocationGrid/geolocationGridPointList/geolocationGridPoint")
+        known = np.array([[float(p.findtext(k) or "nan") for k in ("line", "pixel", "height")] for p in points])
+        height_at = LinearNDInterpolator(known[:, :2], known[:, 2])
+        clip = read_grd(folder, polarisation="vh", quantity="dn", height=surface)
+        to_earth = Transformer.from_crs("EPSG:4979", "EPSG:4978", always_xy=True)
+        for row, column in ((0, 0), (0, 999), (500, 500), (999, 0), (999, 999)):
+            line, pixel = float(clip.y[row]), float(clip.x[column])
+            time = start + line * step
+            near = min(conversions, key=lambda c: abs(seconds(c.findtext("azimuthTime")) - time))
+            terms = [float(v) for v in (near.findtext("grsrCoefficients") or "").split()]
+            ground = pixel * spacing - float(near.findtext("gr0") or "nan")
+            distance = sum(c * ground**n for n, c in enumerate(terms))
+            lon, lat = float(clip.longitude[row, column]), float(clip.latitude[row, column])
+            height = float(height_at(line, pixel)) if surface is None else surface
+            point = np.array(to_earth.transform(lon, lat, height))
+            sensor, speed = position(time), velocity(time)
+            along = float((point - sensor) @ speed / np.linalg.norm(speed))
+            slant = float(np.linalg.norm(point - sensor)) - distance
+            # Across the ground an error of range is larger by the sine of the incidence angle.
+            assert abs(along) < 15.0
+            assert abs(slant) / np.sin(np.radians(33)) < 15.0
 
     def test_vv_is_not_there(self, samples: Path) -> None:
         with pytest.raises(UnknownBandError, match="it has vh"):

@@ -16,9 +16,9 @@ from econsat.stac._grd import _annotation
 from econsat.stac._grd._annotation import Product
 from econsat.stac._grd._files import Files
 from econsat.stac._grd._lut import Lut, Noise
-from econsat.stac._grd._position import Position, offset_of, on_sphere
+from econsat.stac._grd._position import Position, degrees, offset_of, on_sphere
 
-__all__ = ["QUANTITIES", "Scene", "opened"]
+__all__ = ["QUANTITIES", "Scene", "opened", "smooth"]
 
 QUANTITIES = ("sigma0", "beta0", "gamma0", "intensity", "dn")
 
@@ -86,7 +86,15 @@ def _open(path: Path) -> Any:
             raise ReadError(f"{path.name} is no readable GeoTIFF ({error}); download it again.") from error
 
 
-def opened(files: Files, *, polarisation: str, quantity: str, noise: bool, offset: Sequence[int] | None) -> Scene:
+def opened(
+    files: Files,
+    *,
+    polarisation: str,
+    quantity: str,
+    noise: bool,
+    offset: Sequence[int] | None,
+    height: float | None = None,
+) -> Scene:
     """Read the metadata of one polarisation and find its place."""
     product = _annotation.product(files.annotation, polarisation=polarisation)
     table = denoise = None
@@ -114,10 +122,18 @@ def opened(files: Files, *, polarisation: str, quantity: str, noise: bool, offse
     if points:
         if crs is not None and not crs.is_geographic:
             raise GridError(f"{files.measurement.name}: its ground control points are in {crs}, not in degrees.")
-        gcps = np.array([(p.row - shift, p.col - shift, p.x, p.y) for p in points], "float64").T
+        gcps = np.array([(p.row - shift, p.col - shift, p.x, p.y, p.z or 0.0) for p in points], "float64").T
     place, origin = _offset(product, shape, transform, gcps, offset, files.measurement.name)
     return Scene(
-        files.measurement, shape, place, origin, quantity, table, denoise, _position(product, gcps, place), product
+        files.measurement,
+        shape,
+        place,
+        origin,
+        quantity,
+        table,
+        denoise,
+        _position(product, gcps, place, height),
+        product,
     )
 
 
@@ -130,7 +146,7 @@ def _offset(
     if given is not None:
         found, origin = _pair(given), "the argument offset="
     elif gcps is not None:
-        row, column, x, y = gcps
+        row, column, x, y, _ = gcps
         known = on_sphere(product.longitude, product.latitude)
         shared = offset_of(row, column, on_sphere(x, y), line=product.line, pixel=product.pixel, known=known)
         if shared is not None:
@@ -175,8 +191,34 @@ def _from_transform(transform: Any) -> tuple[int, int] | None:
     return int(transform.f), int(transform.c)
 
 
-def _position(product: Product, gcps: Any, offset: tuple[int, int]) -> Position:
+def _position(product: Product, gcps: Any, offset: tuple[int, int], height: float | None) -> Position:
     if gcps is not None and gcps.shape[1] >= 3:
-        row, column, x, y = gcps
-        return Position.through(row + offset[0], column + offset[1], x, y, origin="ground control points")
-    return Position.through(product.line, product.pixel, product.longitude, product.latitude, origin="geolocation grid")
+        row, column, x, y, z = gcps
+        line, pixel, origin = row + offset[0], column + offset[1], "ground control points"
+    else:
+        line, pixel, z, origin = product.line, product.pixel, product.height, "geolocation grid"
+        x, y = product.longitude, product.latitude
+    found = Position.through(line, pixel, x, y, origin=origin)
+    if height is None:
+        return found
+    # At one slant range what stands higher lies further out on the ground.
+    out = (height - z) / np.tan(np.radians(smooth(product, product.incidence, line, pixel)))
+    moved = degrees(found.vectors(line, pixel + out / product.spacing[1]))
+    return Position.through(line, pixel, *moved, origin=origin)
+
+
+def smooth(product: Product, known: NDArray[np.float64], line: Any, pixel: Any) -> NDArray[np.float64]:
+    """Return what is known at the points of the geolocation grid at other lines and pixels."""
+    from scipy.interpolate import LinearNDInterpolator, RectBivariateSpline
+
+    lines, row = np.unique(product.line, return_inverse=True)
+    pixels, column = np.unique(product.pixel, return_inverse=True)
+    found: NDArray[np.float64]
+    if len(lines) * len(pixels) != len(known):
+        found = LinearNDInterpolator(np.stack([product.line, product.pixel], axis=-1), known)(line, pixel)
+        return found
+    table = np.full((len(lines), len(pixels)), np.nan)
+    table[row, column] = known
+    spline = RectBivariateSpline(lines, pixels, table, kx=min(3, len(lines) - 1), ky=min(3, len(pixels) - 1), s=0)
+    found = spline.ev(line, pixel)
+    return found

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from econsat.errors import ParameterError, SizeError, SuspectDataWarning
 from econsat.stac._grd import _annotation, _map
 from econsat.stac._grd._files import Files, find, same_pixels
-from econsat.stac._grd._scene import QUANTITIES, Scene, opened
+from econsat.stac._grd._scene import QUANTITIES, Scene, opened, smooth
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -50,6 +50,7 @@ def read_grd(
     noise: bool = False,
     window: Any = None,
     offset: Sequence[int] | None = None,
+    height: float | None = None,
     resampling: str | None = None,
     coordinates: Iterable[str] | None = None,
     chunks: Literal["auto"] | int | Mapping[str, int] | None = None,
@@ -64,8 +65,9 @@ def read_grd(
 
     Places come from the raster's ground control points or, where it has none, from the geolocation grid of the
     annotation and the raster's offset in the scene; the transform that a catalog advertises for such files is made up
-    and never used. They hold at the heights of those points: over sea they are right, a slope is displaced towards the
-    sensor.
+    and never used. They hold at the heights of those points, which over sea are those of the ellipsoid: what stands at
+    another height h lies ``h / tan(incidence)`` further from the sensor. Where the sea (the geoid) is 45 m above the
+    ellipsoid that is 45 to 80 m; pass `height` to have places at that height.
 
     Parameters
     ----------
@@ -87,6 +89,9 @@ def read_grd(
         Part of the raster: ``((row, row), (column, column))``, two slices, or a rasterio Window.
     offset : tuple of int, optional
         Line and pixel of the scene at the raster's first row and column, for a clip that does not say it.
+    height : float, optional
+        Metres above the WGS 84 ellipsoid of the surface whose places are wanted, such as the geoid's height at a port.
+        By default the heights of the product's own points.
     resampling : {"nearest", "bilinear", "average"}, optional
         By default ``"bilinear"``, and ``"average"`` where a map pixel is over 1.5 times as wide as one of the image.
         Both change the speckle's statistics: detect in radar geometry.
@@ -146,9 +151,11 @@ def read_grd(
         raise ParameterError(f"resampling= is {resampling!r}: pass one of {', '.join(_map.METHODS)}")
     if not _is_positive(resolution):
         raise ParameterError(f"resolution= is {resolution!r}: pass a positive number, in units of the CRS")
+    if height is not None and not (_is_positive(abs(height) + 1.0) and -500 <= height <= 9000):
+        raise ParameterError(f"height= is {height!r}: pass metres above the ellipsoid")
     files = find(safe_dir, polarisation)
     pol = polarisation.lower()
-    scene = opened(files, polarisation=pol, quantity=quantity, noise=noise, offset=offset)
+    scene = opened(files, polarisation=pol, quantity=quantity, noise=noise, offset=offset, height=height)
     rows, columns = _window(window, scene.shape)
     beside = _beside(coordinates, default=("longitude", "latitude") if crs is None else ())
     twin = same_pixels(files)
@@ -167,6 +174,7 @@ def read_grd(
         "offset": list(scene.offset),
         "offset_from": scene.offset_from,
         "position_from": scene.position.origin,
+        "position_height": "of the product's points" if height is None else float(height),
         "position_points": scene.position.points,
         "position_residual_m": round(scene.position.residual_m, 4),
         **({"same_pixels_as": twin.name} if twin is not None else {}),
@@ -301,24 +309,7 @@ def _values_beside(scene: Scene, name: str, line: Any, pixel: Any) -> NDArray[np
         return lon if name == "longitude" else lat
     product = scene.product
     known = product.incidence if name == "incidence_angle" else product.slant_range
-    return _smooth(product, known, line, pixel)
-
-
-def _smooth(product: Any, known: Any, line: Any, pixel: Any) -> NDArray[np.float64]:
-    from scipy.interpolate import LinearNDInterpolator, RectBivariateSpline
-
-    lines, row = np.unique(product.line, return_inverse=True)
-    pixels, column = np.unique(product.pixel, return_inverse=True)
-    if len(lines) * len(pixels) != len(known):
-        made: NDArray[np.float64] = LinearNDInterpolator(np.stack([product.line, product.pixel], axis=-1), known)(
-            line, pixel
-        )
-        return made
-    table = np.full((len(lines), len(pixels)), np.nan)
-    table[row, column] = known
-    spline = RectBivariateSpline(lines, pixels, table, kx=min(3, len(lines) - 1), ky=min(3, len(pixels) - 1), s=0)
-    smooth: NDArray[np.float64] = spline.ev(line, pixel)
-    return smooth
+    return smooth(product, known, line, pixel)
 
 
 def _radar(
