@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
 from econsat.access._ranges import Range, coalesced, merged, split, without
 from econsat.errors import GridError
 from econsat.stac import _grid
 from econsat.stac._bounds import Placed
+from econsat.stac._geotiff._zeros import _MAX_PROBES as MAX_PROBES, _PROBE as PROBE, CHECKED
 from econsat.stac._geotiff.assemble import Part
 from econsat.stac._read import _MAX_WARP_BYTES
 from econsat.stac._warp import Window, paste, shrink, window
@@ -165,9 +168,22 @@ class Known:
             requests, nbytes = requests + len(runs), nbytes + _length(runs)
             # Chunks that are read at once may both ask for what lies across their border.
             most += _length(coalesced(without(needed, [*memory, *cache]), gap)) if kept else _length(runs)
+            most += _asked_again(part) if runs else 0
             if self.keeps:
                 kept += runs
         return Cost(requests, nbytes, nbytes, most, saved)
+
+
+def _asked_again(part: Part) -> int:
+    """Return the bytes that may be fetched a second time, to see whether zeros are pixels or a server's gap."""
+    image = part.image
+    if image.compression in CHECKED:
+        return 0
+    counts = image.counts[image.numbers(part.extent, part.band)].astype(np.int64)
+    # Zeros compress well: longer tiles hold something else.
+    longest = image.tile_bytes if image.compression == "none" else image.tile_bytes // 50
+    doubtful = np.sort(counts[(counts > 0) & (counts <= max(longest, 64))])[-MAX_PROBES:]
+    return int(np.minimum(doubtful, PROBE).sum())
 
 
 def coarser(box: GeoBox, shape: tuple[int, int]) -> GeoBox:
@@ -200,7 +216,7 @@ def _length(ranges: Iterable[Range]) -> int:
 def _factors_of(index: TiffIndex) -> dict[int, int]:
     """Return the factor of each level of a file, and the level's number; of two alike the first.
 
-    Rows and columns of overviews are rounded up, so the longer side tells best.
+    Rows and columns of overviews are rounded, so the longer side tells best.
     """
     full = index.levels[0]
     found: dict[int, int] = {}
@@ -319,7 +335,13 @@ def _lost(ladder: Ladder) -> bool:
 
 
 def _reads(raster: Raster, box: GeoBox, target: _grid.Target, chunk: tuple[int, int] | None) -> Iterator[Window]:
-    """Yield the windows of a raster that `_read.Source.read` asks for, a chunk of the cube after the other."""
+    """Yield the windows of a raster that `_read.Source.read` asks for, on either side of the antimeridian."""
+    for place in _grid.turns(box, target.geobox):
+        yield from _reads_of(raster, place, target, chunk)
+
+
+def _reads_of(raster: Raster, box: GeoBox, target: _grid.Target, chunk: tuple[int, int] | None) -> Iterator[Window]:
+    """Yield them a chunk of the cube after the other."""
     whole: Any = target.geobox
     shrunk = (1.0, 1.0) if target.native else shrink(box, whole)
     reach = 1.0 if raster.resampling == "nearest" else 3 * max(1.0, *shrunk) + 1

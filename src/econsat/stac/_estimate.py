@@ -65,15 +65,16 @@ class Guess:
         """Factors of the levels that such a file usually has, 1 first."""
         if self.geobox is None:
             return (1,)
-        longest = max(self.geobox.shape)
-        steps = max(0, math.ceil(math.log2(longest / _BLOCK)))
-        return tuple(2**step for step in range(steps + 1))
+        factors = [1]
+        while max(self.geobox.shape) // factors[-1] > _BLOCK:
+            factors.append(2 * factors[-1])
+        return tuple(factors)
 
     def level(self, factor: int) -> GeoBox | None:
         """Return the grid of a level."""
         if self.geobox is None:
             return None
-        height, width = (math.ceil(n / factor) for n in self.geobox.shape)
+        height, width = (max(int(n) // factor, 1) for n in self.geobox.shape)
         return coarser(self.geobox, (height, width))
 
     def header(self) -> Cost:
