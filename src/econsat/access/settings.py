@@ -35,8 +35,7 @@ class Access:
     total : float
         Seconds that one request may take in all, tries and pauses included.
     min_speed : float
-        Bytes a second below which, on average since the answer's first byte, a body is given up as a slow drip. It is
-        looked at when `timeout` seconds have gone by.
+        Bytes a second below which, on average over `timeout` seconds, a body is given up as a slow drip.
     retries : int
         How often a request is tried again after a passing fault.
     backoff : float
