@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import cloudpickle
+import dask
 import numpy as np
 import pystac
 import pytest
@@ -19,7 +20,7 @@ import rasterio
 from econsat.access import Access
 from econsat.access.cache import Cache
 from econsat.access.policy import Policy
-from econsat.errors import ReadError, SuspectDataWarning
+from econsat.errors import BudgetWarning, ReadError, SuspectDataWarning
 from econsat.stac._href import Failed, Opened
 from econsat.stac._provenance import unsigned
 from econsat.stac.cube import load as load_patiently
@@ -542,6 +543,17 @@ class TestDoor:
         make_raster(tmp_path / "a.tif", pixels[::-1] // 2, **options)
         with pytest.raises(ReadError, match=r"item 'a', asset 'red' .*chang|not the file"):
             cube.red.compute()
+
+    def test_two_levels_of_one_file_do_not_share_results(self, server: FaultServer) -> None:
+        box = load(_item(server)).odc.geobox.zoom_out(2)
+        fine = load(_item(server), like=box)
+        with pytest.warns(BudgetWarning):
+            coarse = load(_item(server), like=box, budget=400_000)
+        alone = fine.red.compute(), coarse.red.compute()
+        assert not np.array_equal(alone[0], alone[1])
+        together = dask.compute(fine.red, coarse.red)
+        np.testing.assert_array_equal(together[0], alone[0])
+        np.testing.assert_array_equal(together[1], alone[1])
 
     def test_requests_run_side_by_side(self, tmp_path: Path, pixels: np.ndarray) -> None:
         for n in range(12):

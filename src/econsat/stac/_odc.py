@@ -182,9 +182,11 @@ def assemble(
         sources[key], groups[key] = cell.source, cell.group
         items.append(_stand_in(key, names[cell.variable], cell, geobox))
         if cell.source is not None:
-            digest.update(repr((cell.source.band, cell.source.radiometry)).encode())
+            box = cell.source.geobox
+            place = (cell.source.level, tuple(box.shape), tuple(box.transform)[:6])
+            digest.update(repr((cell.source.band, cell.source.radiometry, place)).encode())
     # odc names its dask tasks after address and band only. The digest keeps two loads of one file apart that
-    # differ in fill value or scale: they would share their results.
+    # differ in fill value, scale or overview: they would share their results.
     bands = {
         names[variable]: RasterBandMetadata(dtype, float("nan"), "1", driver_data=digest.hexdigest())
         for variable, dtype in variables.items()
