@@ -218,8 +218,11 @@ class Source:
                 values = to_physical(stored.values, self.radiometry)
                 if stored.hidden is not None:
                     values[stored.hidden] = np.nan
-                if ledger is not None:
-                    ledger.add(self.where, stored, values, fill=self.radiometry.nodata)
+                # A lazy cube has no ledger: whole tiles of zeros are told of window by window.
+                counted = Ledger() if ledger is None else ledger
+                counted.add(self.where, stored, values, fill=self.radiometry.nodata)
+                if ledger is None and stored.empty_tile:
+                    counted.warn()
                 return values.astype(kind, copy=False)
 
             return physical(roi) if windows is not None else self._warped(physical, dst, resampling, kind)
