@@ -20,7 +20,7 @@ METHODS = ("nearest", "bilinear", "average")
 _STEP = 32
 _OUTLINE = 65
 _ROUNDS, _CLOSE = 12, 1e-4
-_MAX_POINTS = 2**23
+_MAX_POINTS = 2**20
 Array = NDArray[np.float64]
 
 
@@ -146,14 +146,14 @@ def resampled(scene: Scene, grid: Grid, rows: slice, columns: slice, *, part: tu
     if method == "average":
         # As many points a side as source pixels lie under one of the target.
         fine = max(1, math.ceil(_pixels_under(scene, grid, part)))
-        if ny * nx * fine**2 > _MAX_POINTS and max(ny, nx) > 1:
-            # Bound the memory by the points, whatever the chunk.
-            axis = 0 if ny >= nx else 1
-            middle = (part[axis].start + part[axis].stop) // 2
-            halves = (slice(part[axis].start, middle), slice(middle, part[axis].stop))
-            both = [(half, part[1]) if axis == 0 else (part[0], half) for half in halves]
-            made = [resampled(scene, grid, rows, columns, part=one, method=method) for one in both]
-            return np.concatenate(made, axis)
+    if ny * nx * fine**2 > _MAX_POINTS and max(ny, nx) > 1:
+        # Bound the memory by the points, whatever the chunk.
+        axis = 0 if ny >= nx else 1
+        middle = (part[axis].start + part[axis].stop) // 2
+        halves = (slice(part[axis].start, middle), slice(middle, part[axis].stop))
+        both = [(half, part[1]) if axis == 0 else (part[0], half) for half in halves]
+        made = [resampled(scene, grid, rows, columns, part=one, method=method) for one in both]
+        return np.concatenate(made, axis)
     line, pixel = _lattice(scene, grid, part, fine)
     row, column = line - scene.offset[0], pixel - scene.offset[1]
     inside = (row >= rows.start - 0.5) & (row < rows.stop - 0.5)

@@ -20,6 +20,7 @@ from econsat.stac._grd._position import Position, degrees, offset_of, on_sphere
 
 __all__ = ["QUANTITIES", "Scene", "opened", "smooth"]
 
+_AT_ONCE = 2**20
 QUANTITIES = ("sigma0", "beta0", "gamma0", "intensity", "dn")
 
 
@@ -58,7 +59,16 @@ class Scene:
                 stored = source.read(1, window=window)
         except (RasterioError, rasterio.errors.RasterioIOError) as error:
             raise ReadError(f"{self.path.name} is cut off or damaged ({error}); download it again.") from error
-        amplitude = stored.astype("float64")
+        made = np.empty(stored.shape, "float32")
+        # In parts, since the work is in double precision.
+        high = max(1, _AT_ONCE // max(1, stored.shape[1]))
+        for top in range(0, stored.shape[0], high):
+            here = slice(rows.start + top, min(rows.start + top + high, rows.stop))
+            made[top : top + high] = self._physical(stored[top : top + high], here, columns)
+        return made
+
+    def _physical(self, stored: NDArray[Any], rows: slice, columns: slice) -> NDArray[np.float64]:
+        amplitude: NDArray[np.float64] = stored.astype("float64")
         if self.quantity == "dn":
             values = amplitude
         else:
@@ -69,8 +79,7 @@ class Scene:
             if self.table is not None:
                 values /= self.table.at(lines, pixels) ** 2
         values[stored == 0] = np.nan
-        made: NDArray[np.float32] = values.astype("float32")
-        return made
+        return values
 
 
 def _open(path: Path) -> Any:
