@@ -12,6 +12,7 @@ import numpy as np
 import pystac
 import pytest
 import rasterio
+import rasterio.shutil
 from affine import Affine
 from hypothesis import given, settings, strategies as st
 from odc.geo.geobox import GeoBox
@@ -161,6 +162,52 @@ class TestCountedToTheByte:
         assert (again.exact, again.requests, again.bytes) == (True, 0, 0)
         assert again.cached_bytes == spent.cached_bytes > cost.bytes
         np.testing.assert_array_equal(first.red, second.red)
+
+    def test_what_lies_in_the_cache_already_is_taken_off(self, tmp_path: Path, scenes: list[pystac.Item]) -> None:
+        access = Access(retries=0, cache=Cache(tmp_path / "cache"))
+        part = gpd.GeoDataFrame(geometry=[box(504_000, 4_993_000, 505_500, 4_999_500)], crs="EPSG:32631").to_crs(4326)
+        load(scenes, access=access, region=part, chunks=None)
+        cost = plan(scenes, access=access, region=_REGION)
+        before = transport_of(access).tally.snapshot()
+        load(scenes, access=access, region=_REGION, chunks=None)
+        spent = transport_of(access).tally - before
+        assert 0 < spent.bytes < plan(scenes, headers="read", access=Access(), region=_REGION).bytes
+        assert (spent.requests, spent.bytes) == (cost.requests, cost.bytes)
+        assert cost.exact
+
+    def test_files_that_are_no_geotiff_count_whole(self, tmp_path: Path, server: FaultServer) -> None:
+        path = make_raster(tmp_path / "plain.tif", _noise(300, 300), cog=False, **_UTM)
+        with rasterio.open(path) as source:
+            rasterio.shutil.copy(source, tmp_path / "a.jp2", driver="JP2OpenJPEG", QUALITY="100", REVERSIBLE="YES")
+        item = make_item("a", assets={"red": path})
+        item.assets["red"].href = str(tmp_path / "a.jp2")
+        item.assets["red"].media_type = "image/jp2"
+        items = _serve(server, [item])
+        access, drivers = Access(retries=0), ("GTiff", "JP2OpenJPEG")
+        before = transport_of(access).tally.snapshot()
+        cost = plan(items, headers="read", access=access, drivers=drivers)
+        assert (transport_of(access).tally - before).bytes == 16_384
+        before = transport_of(access).tally.snapshot()
+        load(items, access=access, drivers=drivers, chunks=None)
+        spent = transport_of(access).tally - before
+        assert (spent.requests, spent.bytes) == (cost.requests, cost.bytes)
+        assert cost.bytes == (tmp_path / "a.jp2").stat().st_size
+        with pytest.raises(BudgetError, match="fetched whole"):
+            load(items, access=access, drivers=drivers, budget="10 MB")
+
+    def test_signed_late(self, server: FaultServer, scenes: list[pystac.Item]) -> None:
+        asked: list[str] = []
+
+        def sign(href: str) -> str:
+            asked.append(href)
+            return f"{href}?sig=secret"
+
+        access = Access(retries=0)
+        cost = plan(scenes, headers="read", patch_url=sign, access=access)
+        assert asked
+        assert not any("secret" in text for text in (str(cost), str(cost.to_dict()), cost._repr_html_()))
+        cube = _quiet(scenes, patch_url=sign, access=access, budget=cost.bytes - 1, chunks=None)
+        assert cube.red.shape == (2, 500, 550)
 
     def test_estimates_hold_the_truth_between_their_bounds(self, scenes: list[pystac.Item]) -> None:
         for arguments in _ARGUMENTS:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from econsat.access._ranges import Range, coalesced, merged, split, without
+from econsat.access.remote import _PIECE as PIECE
 from econsat.errors import GridError
 from econsat.stac import _grid
 from econsat.stac._bounds import Placed
@@ -46,9 +47,6 @@ __all__ = [
 
 Want = tuple[int, Window]
 """A band of a file, from 1, and a window of it."""
-
-PIECE = 4 << 20
-"""Bytes above which `RemoteFile` cuts a run into several requests."""
 
 
 @dataclass(frozen=True)
@@ -164,10 +162,12 @@ class Known:
             needed = part.ranges()
             memory, cache = self.free(needed)
             saved += _length(without(merged(cache), memory))
-            runs = split(coalesced(without(needed, [*memory, *cache, *kept]), gap), PIECE)
+            rest = without(needed, [*memory, *cache, *kept])
+            runs = split(coalesced(rest, gap, held=without(needed, rest)), PIECE)
             requests, nbytes = requests + len(runs), nbytes + _length(runs)
             # Chunks that are read at once may both ask for what lies across their border.
-            most += _length(coalesced(without(needed, [*memory, *cache]), gap)) if kept else _length(runs)
+            rest = without(needed, [*memory, *cache])
+            most += _length(coalesced(rest, gap, held=without(needed, rest))) if kept else _length(runs)
             most += _asked_again(part) if runs else 0
             if self.keeps:
                 kept += runs

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from econsat.access._ranges import split
 from econsat.stac._budget import PIECE, Cost, Want, coarser
 from econsat.stac._geotiff._tags import HEAD
+from econsat.stac._geotiff.reader import _STEP as STEP
 from econsat.stac._place import stated_crs, stated_grid
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
     from econsat.stac._bands import BandRef
 
-__all__ = ["Guess", "file_size", "guess", "stated_dtype", "whole"]
+__all__ = ["Guess", "file_size", "guess", "in_one_piece", "stated_dtype", "whole"]
 
 _BLOCK = 512
 # The largest tile that the upper bound allows for, where an item says that its file is a COG. Larger ones are legal.
@@ -59,11 +61,13 @@ class Guess:
     """Whether it is said to be a cloud-optimised GeoTIFF."""
     exact: bool = False
     """Whether the grid is stated, not made up from an extent."""
+    in_one: bool = False
+    """Whether the file is fetched whole, and `size` is what its server says."""
 
     @property
     def factors(self) -> tuple[int, ...]:
         """Factors of the levels that such a file usually has, 1 first."""
-        if self.geobox is None:
+        if self.geobox is None or self.in_one:
             return (1,)
         factors = [1]
         while max(self.geobox.shape) // factors[-1] > _BLOCK:
@@ -79,6 +83,8 @@ class Guess:
 
     def header(self) -> Cost:
         """Return what reading the header costs."""
+        if self.in_one and self.size is not None:
+            return Cost.exact(1, min(self.size, HEAD))
         known = self.header_size
         need = HEAD if known is None else max(known, 1)
         requests = 1 if need <= HEAD else 2
@@ -95,6 +101,10 @@ class Guess:
     def pixels(self, factor: int, wants: Sequence[Want], gap: int) -> Cost:
         """Return what reading windows of a level costs, the header apart."""
         box = self.level(factor)
+        if self.in_one and self.size is not None:
+            # `RemoteRaster` reads it in steps, whichever window is wanted: its header is behind all of it.
+            steps = split([(HEAD, self.size)], STEP) if self.size > HEAD else []
+            return Cost.exact(sum(-(-(b - a) // PIECE) for a, b in steps), max(self.size - HEAD, 0))
         if box is None:
             return self.all_of_it()
         height, width = (int(n) for n in box.shape)
@@ -197,6 +207,11 @@ def guess(item: pystac.Item, ref: BandRef) -> Guess:
         tiled=tiled,
         exact=exact,
     )
+
+
+def in_one_piece(item: pystac.Item, ref: BandRef, size: int) -> Guess:
+    """Return what a file costs that is no GeoTIFF, so that it is fetched whole."""
+    return replace(guess(item, ref), how="no GeoTIFF: fetched whole", size=size, in_one=True)
 
 
 def whole(item: pystac.Item, asset: str) -> Guess:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from econsat.access._ranges import Range, gathered
+from econsat.access.remote import _GAP
 from econsat.errors import AccessError, ParameterError
 from econsat.stac._budget import Cost, Known, Ladder, Raster, Want
-from econsat.stac._estimate import Guess, guess
+from econsat.stac._estimate import Guess, guess, in_one_piece
 from econsat.stac._geotiff._tags import HEAD
 from econsat.stac._geotiff.index import parse_index
 from econsat.stac._href import Failed
@@ -61,7 +63,7 @@ def access_of(access: Access | None) -> Access:
 
 def gap_of(access: Access) -> int:
     """Return the bytes that `RemoteFile` fetches along rather than asking anew."""
-    return 16 << 10 if access.link is None else access.link.gap
+    return _GAP if access.link is None else access.link.gap
 
 
 def chunk_shape(chunks: Any, job: Job) -> Callable[[GeoBox], tuple[int, int]]:
@@ -104,6 +106,26 @@ def is_at_hand(w: Wanted) -> bool:
     except (LookupError, AccessError):
         return False
     return True
+
+
+def whole_files(job: Job, *, threads: int) -> dict[str, int]:
+    """Return the sizes of the files that `load` would fetch whole, by address: those that turn out to be no GeoTIFF."""
+    found: dict[str, Wanted] = {}
+    for w in job.wanted:
+        if w.where is not None and w.where.file is not None and w.where.drivers != ("GTiff",):
+            found.setdefault(w.where.href, w)
+
+    def size(w: Wanted) -> int | None:
+        assert w.where is not None
+        assert w.where.file is not None
+        try:
+            return None if w.where.file.in_ranges else w.where.file.file.size
+        except AccessError:
+            return None  # it is reported when its header is read
+
+    with ThreadPoolExecutor(threads) as pool:
+        sizes = list(pool.map(size, found.values()))
+    return {href: nbytes for href, nbytes in zip(found, sizes, strict=True) if nbytes is not None}
 
 
 def known_of(w: Wanted, *, spent: bool = False) -> Known | None:
@@ -157,7 +179,11 @@ def _reader(path: Path) -> Callable[[list[Range]], list[bytes]]:
 
 
 def rasters_of(
-    job: Job, resampling: str | Mapping[str, str], *, spent: bool = False
+    job: Job,
+    resampling: str | Mapping[str, str],
+    *,
+    spent: bool = False,
+    sizes: Mapping[str, int] | None = None,
 ) -> tuple[list[Raster], list[Wanted]]:
     """Return what is to be read, with what is known of its levels, and whose it is."""
     ladders: dict[Any, Ladder] = {}
@@ -167,10 +193,14 @@ def rasters_of(
             continue
         key = w.where.href
         if key not in ladders:
-            ladders[key] = known_of(w, spent=spent) or _one_level(w) or guess(w.item, w.ref)
+            size = (sizes or {}).get(key)
+            if size is not None:
+                ladders[key] = in_one_piece(w.item, w.ref, size)
+            else:
+                ladders[key] = known_of(w, spent=spent) or _one_level(w) or guess(w.item, w.ref)
         method = resampling if isinstance(resampling, str) else resampling.get(w.variable, "nearest")
-        size = 8 if w.source is not None and w.source.radiometry.out_dtype == "float64" else 4
-        rasters.append(Raster(label(w), key, w.ref.index, ladders[key], size, method))
+        wide = w.source is not None and w.source.radiometry.out_dtype == "float64"
+        rasters.append(Raster(label(w), key, w.ref.index, ladders[key], 8 if wide else 4, method))
         about.append(w)
     return rasters, about
 
