@@ -87,12 +87,14 @@ class Ledger:
         fill : float or None
             The number that means "no data", where one is stated.
         """
-        valid = ~np.isnan(physical)
-        zeros = int(((stored.values == 0) & valid).sum())
+        missing, zero = np.isnan(physical), stored.values == 0
+        valid = int(physical.size) - int(np.count_nonzero(missing))
+        zeros = int(np.count_nonzero(zero))
+        zeros -= int(np.count_nonzero(zero & missing)) if zeros else 0
         with self._lock:
             row = self._rows.setdefault((where.item, where.asset), _Row(where))
             row.pixels += int(physical.size)
-            row.valid += int(valid.sum())
+            row.valid += valid
             row.zeros += zeros
             row.absent += stored.absent
             row.empty_tile |= stored.empty_tile

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -169,10 +170,14 @@ def probe(job: Job, *, threads: int, progress: Callable[[Any], Any] | None) -> N
 
     # Around the pool, not inside: the filters are the process's. A raster without a grid is reported with its
     # name, later.
-    with warnings.catch_warnings(), ThreadPoolExecutor(threads) as pool:
+    with warnings.catch_warnings(), _threads(places, threads) as pool:
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         tasks = [pool.submit(one, where) for where in places]
-        found = [task.result() for task in (progress(tasks) if progress is not None else tasks)]
+        try:
+            found = [task.result() for task in (progress(tasks) if progress is not None else tasks)]
+        finally:
+            for task in tasks:
+                task.cancel()
     headers = dict(zip(places, found, strict=True))
     for w in job.wanted:
         if w.where is None:
@@ -183,6 +188,14 @@ def probe(job: Job, *, threads: int, progress: Callable[[Any], Any] | None) -> N
         else:
             w.header = header
             _check_band(w, header)
+
+
+def _threads(places: Sequence[_href.Opened], threads: int) -> AbstractContextManager[Executor]:
+    """Return the transport's own threads where as many are wanted: they are there already, and stay."""
+    session = next((where.file.session for where in places if where.file is not None), None)
+    if session is not None and session.access.connections == threads:
+        return nullcontext(session.transport.pool)
+    return ThreadPoolExecutor(threads)
 
 
 def _check_band(w: Wanted, header: _read.Header) -> None:

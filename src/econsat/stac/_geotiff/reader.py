@@ -68,6 +68,8 @@ class Session:
         self._default_cache = default_cache
         self._lock = threading.Lock()
         self._shelf: OrderedDict[Hashable, Future[Pieces]] = OrderedDict()
+        # Dozens of threads wait for the network; as many that decode at once would only take turns.
+        self.decoding = threading.BoundedSemaphore(os.cpu_count() or 1)
 
     def __reduce__(self) -> tuple[object, ...]:
         return _session, (self.access, self._default_cache)
@@ -216,10 +218,22 @@ class RemoteRaster:
         """Whether it is read in ranges: a GeoTIFF whose checksum nobody wants to see compared."""
         if self._index is not None:
             return True
-        head = self.file.head(HEAD)
+        head = self._head()
         if head.startswith(_TIFF) or not any(head.startswith(_MAGIC.get(driver, ())) for driver in self.drivers):
             return not self.verify
         return False
+
+    def _head(self) -> bytes:
+        """Return the first bytes; such as no file begins with are asked for once more, and not kept."""
+        known = (_TIFF, *(_MAGIC.get(driver, ()) for driver in self.drivers))
+        head = self.file.head(HEAD)
+        if not any(head.startswith(magic) for magic in known):
+            # A cache would remember one bad moment of a server for weeks.
+            self.file.restart()
+            head = self.file.head(HEAD)
+            if not any(head.startswith(magic) for magic in known):
+                self.file.restart()
+        return head
 
     @property
     def index(self) -> TiffIndex:
@@ -231,9 +245,11 @@ class RemoteRaster:
             As `parse_index` does.
         """
         with self._lock:
-            if self._index is None:
+            for again in (False, True):
+                if self._index is not None:
+                    break
                 file = self.file
-                head = file.head(HEAD)
+                head = self._head()
                 if head.startswith(_TIFF) and "GTiff" not in self.drivers:
                     raise RefusedError(
                         f"it is a GeoTIFF, and only {' and '.join(self.drivers)} may be opened (drivers=)",
@@ -241,8 +257,15 @@ class RemoteRaster:
                     )
                 policy = self.session.access.policy
                 self._not_longer(file.size)
-                self._index = parse_index(file.read, policy=policy, size=file.size, head=head)
+                try:
+                    self._index = parse_index(file.read, policy=policy, size=file.size, head=head)
+                except AccessError:
+                    file.restart()
+                    if again:
+                        raise
+                    continue
                 self._version = (file.size, file.etag)
+            assert self._index is not None
             return self._index
 
     @property
@@ -294,8 +317,11 @@ class RemoteRaster:
             pieces = self.session.shared(key, lambda: self._pieces(part)) if several else self._pieces(part)
             transferred = self.fetched > before
             try:
-                content = part.tiff(pieces)
-                with MemoryFile(content) as memory, memory.open(driver="GTiff", sharing=False) as dataset:
+                with (
+                    self.session.decoding,
+                    MemoryFile(part.tiff(pieces)) as memory,
+                    memory.open(driver="GTiff", sharing=False) as dataset,
+                ):
                     result = work(dataset)
             except RasterioError:
                 if again:
