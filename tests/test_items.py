@@ -484,6 +484,15 @@ def test_a_snapshot_that_was_changed_cannot_be_opened_as_a_catalog(tmp_path: Pat
         econsat.open_catalog(path)
 
 
+@pytest.mark.parametrize("bbox", ["text", [1], [None] * 4, {"a": 1}, [[0, 0, 1, 1]]])
+def test_an_odd_box_keeps_no_file_from_being_listed(tmp_path: Path, bbox: Any) -> None:
+    body = {**make_item("a").to_dict(), "bbox": bbox}
+    (tmp_path / "a.json").write_text(json.dumps({"type": "FeatureCollection", "features": [body]}))
+    frame = econsat.open_catalog(tmp_path / "a.json").collections()
+    assert frame["bbox"].tolist() == [None]
+    assert frame["items"].tolist() == [1]
+
+
 def test_items_without_a_collection_are_found_when_all_are_asked_for(tmp_path: Path) -> None:
     path = snapshots.save([make_item("a", collection=None), make_item("b")], tmp_path / "a.json")
     catalog = econsat.open_catalog(path)

@@ -8,6 +8,7 @@ from typing import Any
 
 from econsat import items as _items
 from econsat.errors import CatalogError
+from econsat.stac._extent import bbox_of
 from econsat.stac._period import item_interval
 
 __all__ = ["Snapshot", "is_snapshot"]
@@ -77,7 +78,9 @@ class Snapshot:
 
 
 def _box(bodies: list[dict[str, Any]]) -> list[float] | None:
-    boxes = [(b[0], b[1], b[len(b) // 2], b[len(b) // 2 + 1]) for body in bodies if (b := body.get("bbox"))]
+    # Read as a collection's extent is: what is no box is missing, and does not keep the file from being opened.
+    extents = [bbox_of({"extent": {"spatial": {"bbox": [body.get("bbox")]}}}) for body in bodies]
+    boxes = [box for box in extents if box is not None]
     if not boxes:
         return None
     if any(west > east for west, _, east, _ in boxes):
