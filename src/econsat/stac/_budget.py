@@ -280,10 +280,18 @@ def lay_out(
     explicit = resolution is not None or like is not None or not full.native
     target = full if factor == 1 or explicit else _coarse(_placed(grids, factor), factor, full, region)
     size = None if chunk is None else chunk(target.geobox)
-    windows = []
+    windows: list[tuple[Window, ...]] = []
+    seen: dict[Hashable, tuple[Window, ...]] = {}
     for raster in rasters:
         box = raster.ladder.level(factor)
-        windows.append(() if box is None else tuple(_reads(raster, box, target, size)))
+        if box is None:
+            windows.append(())
+            continue
+        # The scenes of a series lie on one grid, as a rule.
+        kind = (box, raster.resampling, raster.itemsize)
+        if kind not in seen:
+            seen[kind] = tuple(_reads(raster, box, target, size))
+        windows.append(seen[kind])
     return Layout(factor, target, tuple(windows), explicit)
 
 
