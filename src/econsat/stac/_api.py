@@ -130,7 +130,8 @@ class Api:
                 f"{shown(self._url)}: the server answered the search with JSON that holds no list of items: {seen}"
             )
         for feature in features:
-            if not isinstance(feature, Mapping) or not isinstance(feature.get("id"), str):
+            known = isinstance(feature, Mapping) and isinstance(feature.get("id"), str)
+            if not known or not isinstance(feature.get("collection"), (str, type(None))):
                 raise CatalogError(f"{shown(self._url)}: the search found {feature!r:.100}, which is no STAC item")
         return features
 

@@ -13,7 +13,7 @@ from shapely.geometry.base import BaseGeometry
 
 from econsat.errors import CatalogError
 from econsat.stac import _filter, _period
-from econsat.stac._http import JsonReader, resolve
+from econsat.stac._http import JsonReader, resolve, shown
 from econsat.stac._store import Store, read_stored
 
 __all__ = ["Node", "StaticTree", "item_geometry", "select", "to_item"]
@@ -238,9 +238,27 @@ def select(
 
 def to_item(body: dict[str, Any]) -> pystac.Item:
     """Return a dict as a pystac item, or raise naming it."""
+    odd = _oddity(body)
+    if odd is not None:
+        raise CatalogError(f"the item {body.get('id')!r:.200} is not valid STAC: {odd}")
     try:
         return pystac.Item.from_dict(body, preserve_dict=True)
     except (AttributeError, KeyError, TypeError, ValueError, pystac.STACError, pystac.STACTypeError) as error:
         links = [str(link.get("href")) for link in body.get("links") or [] if link.get("rel") == "self"]
-        where = f"the item {body.get('id')!r}" + (f" ({links[0]})" if links else "")
-        raise CatalogError(f"{where} is not valid STAC: {type(error).__name__}: {error}") from error
+        where = f"the item {body.get('id')!r:.200}" + (f" ({shown(links[0])})" if links else "")
+        raise CatalogError(f"{where} is not valid STAC: {type(error).__name__}: {error!s:.300}") from error
+
+
+def _oddity(body: Mapping[str, Any]) -> str | None:
+    """Say what of an item is of another kind than pystac, and all that stands on it, takes for granted."""
+    if not isinstance(body.get("id"), str):
+        return f"its `id` is {body.get('id')!r:.100}, not text"
+    if not isinstance(body.get("collection"), (str, type(None))):
+        return f"its `collection` is {body['collection']!r:.100}, not text"
+    links, assets = body.get("links") or [], body.get("assets") or {}
+    if not isinstance(links, list) or not isinstance(assets, Mapping):
+        return "its `links` are no list, or its `assets` no object"
+    for place, each in (*((f"a link of {len(links)}", link) for link in links), *assets.items()):
+        if not isinstance(each, Mapping) or not isinstance(each.get("href"), str):
+            return f"{place!r:.100} has no href that is text"
+    return None
