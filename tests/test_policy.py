@@ -708,6 +708,11 @@ class TestJson:
         with pytest.raises(CatalogError, match=reason):
             parse_json(content, "a.json")
 
+    def test_halves_of_characters(self) -> None:
+        with pytest.raises(CatalogError, match="half a character"):
+            parse_json(b'{"a": {"b": ["\\uD83D"]}}', "a.json")
+        assert parse_json(b'{"a": "\\ud83d\\ude00 \\\\ud83d"}', "a.json") == {"a": "\U0001f600 \\ud83d"}
+
     def test_keys_that_mean_something_elsewhere_are_keys(self) -> None:
         body = parse_json(b'{"__proto__": {"a": 1}, "__class__": 2, "a": 1, "a": 2}', "a.json")
         assert body == {"__proto__": {"a": 1}, "__class__": 2, "a": 2}

@@ -21,6 +21,7 @@ _MAX_DIGITS = 400
 _LONG_NUMBER = re.compile(rb"[0-9]{%d}" % (_MAX_DIGITS + 1))
 # Each value takes some 60 bytes of memory however short it is written: 64 MiB of "[]," would take more than 1 GB.
 _MAX_VALUES = 10_000_000
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 _BRACKETS = bytes.maketrans(b"{}", b"[]")
 _NOT_BRACKETS = bytes(set(range(256)) - set(b'[]{}"'))
 
@@ -46,8 +47,8 @@ def parse_json(content: bytes, where: str, *, policy: Policy | None = None) -> d
     Raises
     ------
     CatalogError
-        It is too long, nests too deeply, holds a number of more than 400 digits or more than 10 million values, is
-        not JSON, or is JSON but no object.
+        It is too long, nests too deeply, holds a number of more than 400 digits, more than 10 million values or half a
+        character, is not JSON, or is JSON but no object.
 
     Examples
     --------
@@ -86,7 +87,18 @@ def parse_json(content: bytes, where: str, *, policy: Policy | None = None) -> d
         raise CatalogError(f"{where} is not STAC JSON: {brief(error)}") from None
     if not isinstance(value, dict):
         raise CatalogError(f"{where} holds a JSON {type(value).__name__}, not a STAC object")
+    if _HALF.search(content) and _is_halved(value):
+        raise CatalogError(f"{where} is not STAC JSON: it holds half a character (a lone surrogate)")
     return value
+
+
+def _is_halved(value: object) -> bool:
+    # Escapes may say what no text can hold: it could be neither written, nor shown, nor put into a table.
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _number(kind: Callable[[str], Any]) -> Callable[[str], Any]:

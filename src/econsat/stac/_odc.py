@@ -20,6 +20,7 @@ import pystac
 from numpy.typing import NDArray
 from odc.loader import RasterBandMetadata, RasterGroupMetadata, RioDriver, RioReader
 
+from econsat.errors import ParameterError
 from econsat.stac._grid import covered
 from econsat.stac._href import Failed, Failure
 from econsat.stac._read import Source, settings
@@ -203,4 +204,10 @@ def assemble(
         pool=None if chunks is not None or workers == 1 else workers,
         progress=None if chunks is not None else progress,
     )
+    taken = [variable for variable in names if variable in cube.coords or variable in cube.dims]
+    if taken:
+        raise ParameterError(
+            f"{', '.join(map(repr, taken))}: a band cannot have the name of a coordinate of the cube; pass bands= "
+            "without it, or rename the item's asset"
+        )
     return cube.rename({name: variable for variable, name in names.items()})
