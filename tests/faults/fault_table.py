@@ -99,6 +99,16 @@ def _vrt(world: World, times: int | None) -> None:
     )
 
 
+def _raw_vrt(world: World, times: int | None) -> None:
+    world.path().write_text(
+        f'<VRTDataset rasterXSize="{SHAPE[1]}" rasterYSize="4"><SRS>EPSG:32631</SRS>'
+        f"<GeoTransform>{BOUNDS[0]},10,0,{BOUNDS[3]},0,-10</GeoTransform>"
+        '<VRTRasterBand dataType="Byte" band="1" subClass="VRTRawRasterBand">'
+        f'<SourceFilename relativetoVRT="0">{world.path("b")}</SourceFilename><ImageOffset>0</ImageOffset>'
+        "<PixelOffset>1</PixelOffset></VRTRasterBand></VRTDataset>"
+    )
+
+
 def _bomb(world: World, times: int | None) -> None:
     world.path().unlink()
     tiling: dict[str, Any] = {"tiled": True, "blockxsize": 65_536, "blockysize": 65_536, "compress": "deflate"}
@@ -210,6 +220,8 @@ ROWS: tuple[Row, ...] = (
     header("408", status=408, others="GDAL 3.10.3: an error, and never tried again"),
     header("an HTML page with status 200", body=HTML, others="GDAL 3.10.3: not recognized as a format"),
     header("an empty answer with status 200", body=b""),
+    header("zeros instead of the first bytes", zero_from=0),
+    header("a wrong first byte", flip=0),
     header("200 to a range request", ignore_range=True),
     header("a gzipped body that nobody asked for", gzip=True),
     Row("a redirect to another server", "header", _elsewhere),
@@ -313,6 +325,7 @@ ROWS: tuple[Row, ...] = (
         once=False,
         others="GDAL 3.10.3: reads the files that it names, local ones too",
     ),
+    Row("a VRT of the raw bytes of another file", "file", _raw_vrt, once=False, others="GDAL 3.10.3: reads them"),
     Row("30 kB that say they are 200,000 x 200,000 pixels", "file", _bomb, once=False, others="GDAL 3.10.3: opens it"),
     Row(
         "an href of a local file",
