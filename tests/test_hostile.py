@@ -29,10 +29,11 @@ import rasterio
 import xarray as xr
 
 import econsat
+import econsat.stac.radiometry
 from econsat import items as snapshots
 from econsat.access import Access, Policy
 from econsat.errors import CatalogError, EconsatError, ReadError, RefusedError
-from econsat.testing import Fault, FaultServer, make_item, make_raster
+from econsat.testing import Fault, FaultServer, make_grd, make_item, make_raster
 
 SECRET = "S3CRET-b7e1c2"
 NUMBER = 42_137
@@ -806,6 +807,31 @@ def test_side_files_of_a_raster_are_not_asked_for(watch: Watch, home: Home) -> N
         assert set(server.count) == {"/a.tif"}
 
 
+LOL = "".join(f'<!ENTITY a{i} "{f"&a{i - 1};" * 10}">' for i in range(1, 10))
+XML = {
+    "laughs": f'<!DOCTYPE l [<!ENTITY a0 "lol">{LOL}]><product>&a9;</product>',
+    "quadratic": f'<!DOCTYPE l [<!ENTITY a "{"a" * 100_000}">]><product>{"&a;" * 10_000}</product>',
+    "file-entity": "<!DOCTYPE l [<!ENTITY a SYSTEM 'file://HOME/secret.txt'>]><product>&a;</product>",
+    "http-entity": "<!DOCTYPE l [<!ENTITY a SYSTEM 'http://CANARY/secret.txt'>]><product>&a;</product>",
+    "parameter-entity": "<!DOCTYPE l [<!ENTITY % a SYSTEM 'http://CANARY/a.dtd'> %a;]><product/>",
+    "http-dtd": "<!DOCTYPE product SYSTEM 'http://CANARY/a.dtd'><product/>",
+    "include": "<product xmlns:x='http://www.w3.org/2001/XInclude'>"
+    "<x:include href='HOME/secret.txt' parse='text'/></product>",
+    "deep": "<product>" * 10_000 + "</product>" * 10_000,
+}
+
+
+@pytest.mark.parametrize("name", XML)
+def test_metadata_of_a_product_in_xml(name: str, watch: Watch, home: Home) -> None:
+    made = make_grd(watch.folder)
+    for path in made.folder.rglob("*.xml"):
+        path.write_text(home.fill(XML[name]))
+    with harmless(watch, home) as results:
+        error = attempt(results, lambda: econsat.stac.radiometry.read_grd(made.folder, polarisation="vh"))
+    assert isinstance(error, EconsatError)
+    assert len(str(error)) < 3_000
+
+
 def test_python_in_rasters_is_not_switched_on() -> None:
     with rasterio.Env() as env:
         assert str(env.options.get("GDAL_VRT_ENABLE_PYTHON", "NO")).upper() in ("NO", "FALSE", "OFF")
@@ -813,5 +839,5 @@ def test_python_in_rasters_is_not_switched_on() -> None:
 
 
 def test_there_are_enough_of_them() -> None:
-    tables = (HREFS, LINKS, REDIRECTS, LIES, DOCUMENTS, ODD_ITEMS, PAGES, TEXTS, FILES)
+    tables = (HREFS, LINKS, REDIRECTS, LIES, DOCUMENTS, ODD_ITEMS, PAGES, TEXTS, FILES, XML)
     assert sum(map(len, tables)) > 200
