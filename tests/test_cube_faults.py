@@ -172,6 +172,31 @@ class TestRecord:
         with pytest.raises(ReadError, match=r"1 of 2 rasters"):
             load(items, on_error="record", max_failed=0.1, chunks=None)
 
+    def test_exactly_the_share_may_fail(self, server: FaultServer, pixels: np.ndarray) -> None:
+        # 0.29 * 100 is 28.999999999999996.
+        items = [_item(server, f"{i}") for i in range(29)] + [_item(server) for _ in range(71)]
+        for i, item in enumerate(items):
+            item.id = f"{i}"
+        cube = load(items, on_error="record", max_failed=0.29)
+        assert len(cube.attrs["failures"]) == 29
+        with pytest.raises(ReadError, match=r"29 of 100 rasters.*max_failed=0\.28"):
+            load(items, on_error="record", max_failed=0.28)
+
+    def test_a_file_that_breaks_off_in_many_places_is_one(self, tmp_path: Path) -> None:
+        place = {"crs": "EPSG:32631", "bounds": (500_000, 0, 522_000, 22_000), "overviews": False}
+        noise = np.random.default_rng(0).integers(1, 60_000, (2200, 2200)).astype("uint16")
+        paths = [make_raster(tmp_path / f"{name}.tif", noise, nodata=0, **place) for name in "ab"]
+        content = bytearray(paths[1].read_bytes())
+        content[20_000:] = b"\xff" * (len(content) - 20_000)
+        paths[1].write_bytes(content)
+        items = [make_item(path.stem, assets={"red": path}) for path in paths]
+        items[1].datetime = items[1].datetime.replace(year=2021) if items[1].datetime else None
+        cube = load(items, on_error="record", max_failed=0.5, chunks=None)
+        assert {failure["item"] for failure in cube.attrs["failures"]} == {"b"}
+        assert len({failure["reason"] for failure in cube.attrs["failures"]}) > 1
+        with pytest.raises(ReadError, match=r"^1 of 2 rasters"):
+            load(items, on_error="record", max_failed=0.4, chunks=None)
+
     def test_several_are_listed_in_one_error(self, server: FaultServer) -> None:
         with pytest.raises(ReadError, match=r"2 rasters cannot be read: x/red.*; y/red"):
             load([_item(server, "x"), _item(server, "y")])
@@ -582,3 +607,33 @@ def _spy(real: Any, seen: list[str]) -> Any:
 
 def _signed(href: str) -> str:
     return f"{href}?sig={'sec'}{'ret'}"
+
+
+class TestRelativePaths:
+    """Items made in code lie nowhere: their paths are relative to the working folder."""
+
+    @pytest.mark.parametrize("href", ["a.tif", "./a.tif", "sub/../a.tif"])
+    @pytest.mark.parametrize("chunks", ["auto", None])
+    def test_of_an_item_made_in_code(
+        self, server: FaultServer, tmp_path: Path, pixels: np.ndarray, monkeypatch: Any, href: str, chunks: Any
+    ) -> None:
+        (tmp_path / "sub").mkdir()
+        monkeypatch.chdir(tmp_path)
+        item = _item(server)
+        item.assets["red"].href = href
+        cube = load(item, chunks=chunks)
+        # A cube that is computed later does not depend on where that is done.
+        monkeypatch.chdir("/")
+        np.testing.assert_array_equal(cube.red.values[0], pixels)
+
+    def test_what_a_function_rewrites_is_left_to_it(self, server: FaultServer, pixels: np.ndarray) -> None:
+        item = _item(server)
+        item.assets["red"].href = "a.tif"
+        cube = load(item, patch_url=lambda href: href if "://" in href else server.url(f"/{href}"))
+        np.testing.assert_array_equal(cube.red.values[0], pixels)
+
+    def test_a_virtual_file_is_none(self, server: FaultServer) -> None:
+        item = _item(server)
+        item.assets["red"].href = "HDF5:a.h5"
+        with pytest.raises(ReadError, match="only plain paths are opened"):
+            load(item)

@@ -16,6 +16,7 @@ import pytest
 import rasterio
 from hypothesis import HealthCheck, given, settings, strategies as st
 from rasterio.control import GroundControlPoint
+from rasterio.enums import MaskFlags
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import MemoryFile
 from rasterio.transform import Affine
@@ -131,6 +132,15 @@ CASES: dict[str, Callable[[], bytes]] = {
     "twelve bits": lambda: written(pixels("uint16") % 4096, nbits=12, compress="deflate", **_TILED),
     "half floats": lambda: written(pixels("float32"), nbits=16, compress="deflate", predictor=3, **_TILED),
     "alpha": lambda: written(pixels("uint8", (4, 150, 210)), photometric="rgb", alpha="yes", interleave="pixel"),
+    "alpha apart": lambda: written(
+        pixels("uint8", (4, 150, 210)), photometric="rgb", alpha="yes", interleave="band", compress="deflate", **_TILED
+    ),
+    "grey, alpha apart": lambda: written(
+        pixels("uint16", (2, 150, 210)), alpha="yes", interleave="band", overviews=(2,)
+    ),
+    "alpha apart, filled": lambda: written(
+        pixels("uint8", (2, 150, 210)), alpha="yes", interleave="band", nodata=7, **_TILED
+    ),
     "ycbcr": lambda: written(pixels("uint8", (3, 150, 210)), photometric="ycbcr", compress="jpeg", tiled=True),
     "cog": lambda: as_cog(pixels("uint16", (2, 150, 210)), blocksize=128, overview_count=2, compress="deflate"),
     "cog mask": lambda: as_cog(
@@ -413,7 +423,9 @@ class TestAssemble:
                 assert cut.crs == whole.crs
                 here = whole.transform @ Affine.translation(*part.origin[::-1])
                 assert cut.transform.almost_equals(here, 1e-6)
+                masked_by = MaskFlags.alpha in whole.mask_flag_enums[band - 1]
             needed = set(level.ranges((rows, columns), band))
+            needed |= set(level.ranges((rows, columns), level.bands)) if masked_by else set()
             assert needed <= set(reads.log)
             if index.masks[n] is None:
                 assert needed == set(reads.log)

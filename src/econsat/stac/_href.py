@@ -148,15 +148,23 @@ def _clipped(href: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
-def href_of(item: pystac.Item, asset: str) -> tuple[str, bool]:
-    """Return an asset's absolute address and whether its item comes from a server."""
+def href_of(item: pystac.Item, asset: str, *, rewritten: bool = False) -> tuple[str, bool]:
+    """Return an asset's absolute address and whether its item comes from a server.
+
+    A relative path of an item that lies nowhere, because it was made in code, is relative to the working folder, unless
+    a function is to rewrite it.
+    """
     href = item.assets[asset].href
     try:
         absolute = item.assets[asset].get_absolute_href() or href
     except (AttributeError, TypeError, ValueError):
         # No address at all: what looks at it next refuses it, by name.
         absolute = href
-    return str(absolute), is_url(document_of(item))
+    absolute, remote = str(absolute), is_url(document_of(item))
+    if not remote and not rewritten and "://" not in absolute:
+        path, reason = _local(absolute, remote=False)
+        absolute = path if reason is None else absolute
+    return absolute, remote
 
 
 def document_of(item: pystac.Item) -> str:

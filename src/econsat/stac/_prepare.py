@@ -118,7 +118,7 @@ def _opened(
     verify: bool,
 ) -> _href.Opened:
     """Say where an asset is read from; what lies behind one address is one file, whatever the number of its bands."""
-    href, remote = _href.href_of(item, asset)
+    href, remote = _href.href_of(item, asset, rewritten=patch_url is not None)
     policy = session.access.policy
     allowed = policy.drivers_for(item.collection_id) if drivers is None else drivers
     found_in = _href.document_of(item)
@@ -162,9 +162,16 @@ def probe(job: Job, *, threads: int, progress: Callable[[Any], Any] | None) -> N
     env = _read.settings()
     places = list(dict.fromkeys(w.where for w in job.wanted if w.where is not None))
 
-    def one(where: _href.Opened) -> _read.Header | _href.Failure:
+    def fetched(where: _href.Opened) -> _read.Header | _href.Failure | None:
         try:
-            return _read.probe(where, env)
+            # PROJ opens its database once a thread: what came over a network is better looked at in this one.
+            return _read.fetch(where) if where.file is not None else _read.probe(where, env)
+        except _href.Failed as failed:
+            return failed.failure
+
+    def header(where: _href.Opened, found: _read.Header | _href.Failure | None) -> _read.Header | _href.Failure:
+        try:
+            return _read.probe(where, env) if found is None else found
         except _href.Failed as failed:
             return failed.failure
 
@@ -172,9 +179,10 @@ def probe(job: Job, *, threads: int, progress: Callable[[Any], Any] | None) -> N
     # name, later.
     with warnings.catch_warnings(), _threads(places, threads) as pool:
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        tasks = [pool.submit(one, where) for where in places]
+        tasks = [pool.submit(fetched, where) for where in places]
         try:
-            found = [task.result() for task in (progress(tasks) if progress is not None else tasks)]
+            bar = zip(places, progress(tasks) if progress is not None else tasks, strict=True)
+            found = [header(where, task.result()) for where, task in bar]
         finally:
             for task in tasks:
                 task.cancel()
@@ -225,11 +233,14 @@ def settle(job: Job, *, on_error: str, max_failed: float) -> None:
 
 
 def too_many(failures: Sequence[_href.Failure], job: Job, max_failed: float) -> None:
-    total = len({(w.item.id, w.ref.asset if w.ref else w.variable) for w in job.wanted})
-    if failures and len(failures) > max_failed * total:
+    total = len({(id(w.item), w.ref.asset if w.ref else w.variable) for w in job.wanted})
+    # A file that breaks off in many places is one.
+    files = {(failure.item, failure.asset, failure.href): failure for failure in reversed(failures)}
+    # 0.29 * 100 is a little less than 29.
+    if len(files) > max_failed * total * (1 + 1e-9):
         raise ReadError(
-            f"{len(failures)} of {total} rasters cannot be read, more than max_failed={max_failed:g} allows: "
-            f"{_listed(failures)}"
+            f"{len(files)} of {total} rasters cannot be read, more than max_failed={max_failed:g} allows: "
+            f"{_listed(list(files.values())[::-1])}"
         )
 
 

@@ -27,9 +27,13 @@ __all__ = ["Part", "header_tiff"]
 _DECODING: Final = (258, 259, 262, 266, 274, 277, 284, 292, 293, 317, 320, 338, 339, 347, 529, 530, 531, 532, 50674)
 # The OGC's GeoTIFF 1.1: pixel scale, tie points, transformation, the keys and their parameters.
 SCALE, TIES, MATRIX, KEYS = 33550, 33922, 34264, 34735
-_PLACE: Final = (SCALE, TIES, MATRIX, KEYS, 34736, 34737)
+_CRS: Final = (KEYS, 34736, 34737)
+_PLACE: Final = (SCALE, TIES, MATRIX, *_CRS)
 # GDAL's GTiff driver: metadata (scales, offsets, units) and the fill value.
 _GDAL: Final = (42112, 42113)
+# TIFF 6.0 section 18: extra samples of kind 1 and 2 are alpha. GDAL (GDALRasterBand::GetMaskFlags) masks by it the other
+# bands of two, or of four, where no fill value is stated.
+_EXTRA, _ALPHA, _FILL = 338, (1, 2), 42113
 _RASTER_TYPE, _POINT = 1025, 2
 _SHORT, _LONG, _DOUBLE, _LONG8 = 3, 4, 12, 16
 _MASK = 4
@@ -92,7 +96,7 @@ class Part:
 
     def ranges(self) -> list[tuple[int, int]]:
         """Return the bytes that are needed, sorted, each range once."""
-        found = set(self.image.ranges(self.extent, self.band))
+        found = {each for band in self._planes for each in self.image.ranges(self.extent, band)}
         if self.mask is not None:
             found |= set(self.mask.ranges(self.extent, self._mask_band))
         return sorted(found)
@@ -104,25 +108,42 @@ class Part:
         return int((self.image.counts[chosen] == 0).sum())
 
     @property
+    def _planes(self) -> list[int]:
+        """The bands whose tiles are needed: with planes of its own, that which masks the others is one more."""
+        image = self.image
+        extra = image.tags.get(_EXTRA)
+        apart = image.planar == "separate" and image.bands in (2, 4) and self.band != image.bands
+        if not apart or extra is None or self.mask is not None or _FILL in self.index.levels[0].tags:
+            return [self.band]
+        hides = int(extra.values(self.index.byte_order)[-1]) in _ALPHA
+        return [self.band, image.bands] if hides else [self.band]
+
+    @property
     def _mask_band(self) -> int:
         return self.band if self.mask is not None and self.mask.bands >= self.band else 1
 
-    def tiff(self, pieces: Mapping[tuple[int, int], bytes]) -> bytes:
+    def tiff(self, pieces: Mapping[tuple[int, int], bytes], *, crs: bool = True) -> bytes:
         """Return the small file.
 
         Parameters
         ----------
         pieces : mapping
             Bytes of the ranges that `ranges` returned. Tiles that are not among them stay unwritten.
+        crs : bool
+            Whether it says in which CRS it lies. Looking that up takes as long as decoding a tile, and in each new
+            thread as long as a dozen.
 
         Returns
         -------
         bytes
             A BigTIFF in the file's own byte order; rows and columns begin at `origin`.
         """
-        images = [_directory(self, self.image, self.band, first=True)]
+        images = [_directory(self, self.image, self._planes, first=True)]
+        if not crs:
+            for code in _CRS:
+                images[0].tags.pop(code, None)
         if self.mask is not None:
-            images.append(_directory(self, self.mask, self._mask_band, first=False))
+            images.append(_directory(self, self.mask, [self._mask_band], first=False))
         return _file(images, pieces, self.index.byte_order)
 
 
@@ -144,7 +165,7 @@ class _Image:
     places: tuple[int, int]
 
 
-def _directory(part: Part, level: Level, band: int, *, first: bool) -> _Image:
+def _directory(part: Part, level: Level, bands: list[int], *, first: bool) -> _Image:
     order = part.index.byte_order
     rows, columns = part.extent
     tags = {code: level.tags[code] for code in _DECODING if code in level.tags}
@@ -163,12 +184,13 @@ def _directory(part: Part, level: Level, band: int, *, first: bool) -> _Image:
     else:
         tags[_index.ROWS_PER_STRIP] = _numbers(_index.ROWS_PER_STRIP, _LONG, [level.tile_height], order)
         places = (_index.STRIP_OFFSETS, _index.STRIP_COUNTS)
-    chosen = level.numbers(part.extent, band).ravel()
-    tiles = [(int(o), int(o) + int(n)) for o, n in zip(level.offsets[chosen], level.counts[chosen], strict=True)]
-    if level.planar == "separate":
+    tiles: list[tuple[int, int]] = []
+    for band in range(1, level.bands + 1) if level.planar == "separate" else bands[:1]:
+        chosen = level.numbers(part.extent, band).ravel()
         # The other bands keep their numbers, and stay unwritten.
-        empty = [(0, 0)] * len(tiles)
-        tiles = [*empty * (band - 1), *tiles, *empty * (level.bands - band)]
+        counts = level.counts[chosen] if band in bands else np.zeros(chosen.size, np.uint64)
+        starts = level.offsets[chosen] if band in bands else counts
+        tiles += [(int(o), int(o) + int(n)) for o, n in zip(starts, counts, strict=True)]
     return _Image(tags, tiles, places)
 
 
