@@ -22,6 +22,7 @@ def _econsat(items: list[Any], bounds: tuple[float, ...], crs: str, resolution: 
     from odc.geo.geobox import GeoBox
 
     import econsat
+    import econsat.stac._odc
     import econsat.stac.cube
     from econsat.access import Access, Cache
 

@@ -42,6 +42,7 @@ __all__ = [
     "common",
     "lay_out",
     "price",
+    "reads_of",
     "total",
 ]
 
@@ -345,11 +346,11 @@ def _lost(ladder: Ladder) -> bool:
 def _reads(raster: Raster, box: GeoBox, target: _grid.Target, chunk: tuple[int, int] | None) -> Iterator[Window]:
     """Yield the windows of a raster that `_read.Source.read` asks for, on either side of the antimeridian."""
     for place in _grid.turns(box, target.geobox):
-        yield from _reads_of(raster, place, target, chunk)
+        yield from reads_of(raster, place, target, chunk)
 
 
-def _reads_of(raster: Raster, box: GeoBox, target: _grid.Target, chunk: tuple[int, int] | None) -> Iterator[Window]:
-    """Yield them a chunk of the cube after the other."""
+def reads_of(raster: Raster, box: GeoBox, target: _grid.Target, chunk: tuple[int, int] | None) -> Iterator[Window]:
+    """Yield the windows that `_read.Source.read` asks for, a chunk of the cube after the other."""
     whole: Any = target.geobox
     shrunk = (1.0, 1.0) if target.native else shrink(box, whole)
     reach = 1.0 if raster.resampling == "nearest" else 3 * max(1.0, *shrunk) + 1

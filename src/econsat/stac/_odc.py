@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from odc.loader import RasterBandMetadata, RasterGroupMetadata, RioDriver, RioReader
 
 from econsat.errors import ParameterError
+from econsat.stac._ahead import fetched_ahead
 from econsat.stac._grid import covered
 from econsat.stac._href import Failed, Failure
 from econsat.stac._read import Source, settings
@@ -127,7 +129,7 @@ def _stand_in(key: str, name: str, cell: Cell, geobox: GeoBox) -> pystac.Item:
     }
     # A collection of its own: odc takes the grids of a collection's first item for all of them.
     item = pystac.Item(key, None, None, cell.when, {}, stac_extensions=[_PROJECTION], collection=key)
-    href = "/none" if cell.source is None else cell.source.where.href
+    href = "/none" if cell.source is None else pystac.utils.make_absolute_href(cell.source.where.href)
     item.add_asset(name, pystac.Asset(href, media_type="image/tiff", extra_fields=fields))
     return item
 
@@ -193,17 +195,21 @@ def assemble(
         for variable, dtype in variables.items()
     }
     method = resampling if isinstance(resampling, str) else {names[k]: v for k, v in resampling.items() if k in names}
-    cube = odc.stac.load(
-        items,
-        list(bands),
-        driver=Driver(_Parser(bands, sources), failures=failures, ledger=ledger),
-        geobox=geobox,
-        groupby=lambda item, _parsed, _index: groups[item.id],
-        chunks=None if chunks is None else dict(chunks),
-        resampling=method,
-        pool=None if chunks is not None or workers == 1 else workers,
-        progress=None if chunks is not None else progress,
-    )
+    with fetched_ahead(cells if chunks is None and workers > 1 else (), geobox, resampling=resampling) as remote:
+        if remote:
+            # Those who wait for the network are the transport's threads; more that decode would only take turns.
+            workers = min(workers, (os.cpu_count() or 1) + 1)
+        cube = odc.stac.load(
+            items,
+            list(bands),
+            driver=Driver(_Parser(bands, sources), failures=failures, ledger=ledger),
+            geobox=geobox,
+            groupby=lambda item, _parsed, _index: groups[item.id],
+            chunks=None if chunks is None else dict(chunks),
+            resampling=method,
+            pool=None if chunks is not None or workers == 1 else workers,
+            progress=None if chunks is not None else progress,
+        )
     taken = [variable for variable in names if variable in cube.coords or variable in cube.dims]
     if taken:
         raise ParameterError(

@@ -29,7 +29,7 @@ from econsat.stac._ledger import Ledger, Stored
 from econsat.stac._warp import Window, paste, shrink, warp, window
 from econsat.stac.radiometry import BandHeader, Radiometry, check_pixels, to_physical
 
-__all__ = ["Header", "Source", "probe", "settings"]
+__all__ = ["Header", "Source", "fetch", "probe", "settings"]
 
 GDAL = {
     # Reading the folder would open side files that nobody named.
@@ -76,6 +76,21 @@ def _open(target: str, drivers: tuple[str, ...], level: int = 0) -> rasterio.Dat
             if "not recognized" not in str(error):
                 raise
     return rasterio.open(target, driver=drivers[-1], sharing=False, **options)
+
+
+def fetch(where: Opened) -> None:
+    """Fetch what `probe` needs of a file behind an address; without looking at it.
+
+    Raises
+    ------
+    Failed
+        It cannot be had.
+    """
+    assert where.file is not None
+    try:
+        _ = where.file.index if _in_ranges(where) else where.file.path()
+    except AccessError as error:
+        raise _failed(error, where) from error
 
 
 def probe(where: Opened, env: Mapping[str, Any]) -> Header:

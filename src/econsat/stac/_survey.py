@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from econsat.access import Access
 
 __all__ = [
+    "READ_NOW",
     "OneLevel",
     "access_of",
     "chunk_shape",
@@ -47,7 +48,7 @@ def refuse(job: Job) -> None:
 
 
 # What odc-stac reads at once without dask (DEFAULT_CHUNK_FOR_LOAD).
-_READ_NOW = 2048
+READ_NOW = 2048
 
 
 def access_of(access: Access | None) -> Access:
@@ -75,7 +76,7 @@ def chunk_shape(chunks: Any, job: Job) -> Callable[[GeoBox], tuple[int, int]]:
     def shape(box: GeoBox) -> tuple[int, int]:
         said = _chunks(chunks, job, box, types.values())
         if said is None:
-            return _READ_NOW, _READ_NOW
+            return READ_NOW, READ_NOW
         high, wide = (said.get(key, -1) for key in ("y", "x"))
         return high if high > 0 else int(box.shape[0]), wide if wide > 0 else int(box.shape[1])
 

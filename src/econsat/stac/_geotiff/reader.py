@@ -35,11 +35,13 @@ if TYPE_CHECKING:
     from econsat.access.cache import Cache
     from econsat.access.signing import Signer
     from econsat.access.transport import Transport
+    from econsat.stac._geotiff.ahead import Ahead
 
 __all__ = ["RemoteRaster", "Session"]
 
 T = TypeVar("T")
 Pieces = Mapping[tuple[int, int], bytes]
+Fetched = tuple[Pieces, bool]
 
 _SHELF_BYTES = 2**28
 _STEP = 2**25
@@ -68,6 +70,7 @@ class Session:
         self._default_cache = default_cache
         self._lock = threading.Lock()
         self._shelf: OrderedDict[Hashable, Future[Pieces]] = OrderedDict()
+        self.ahead: Ahead | None = None
         # Dozens of threads wait for the network; as many that decode at once would only take turns.
         self.decoding = threading.BoundedSemaphore(os.cpu_count() or 1)
 
@@ -309,17 +312,15 @@ class RemoteRaster:
         rasterio.errors.RasterioError
             They cannot be decoded.
         """
-        image = part.image
-        key = (self.href, part.level, part.band if image.planar == "separate" else 0, *map(str, part.extent))
-        several = image.bands > 1 and image.planar == "chunky"
+        image, key = part.image, self.key(part)
+        ahead = self.session.ahead
         for again in (False, True):
-            before = self.fetched
-            pieces = self.session.shared(key, lambda: self._pieces(part)) if several else self._pieces(part)
-            transferred = self.fetched > before
+            fetched = None if ahead is None or again else ahead.take(key)
+            pieces, transferred = self.fetch(part) if fetched is None else fetched
             try:
                 with (
                     self.session.decoding,
-                    MemoryFile(part.tiff(pieces)) as memory,
+                    MemoryFile(part.tiff(pieces, crs=False)) as memory,
                     memory.open(driver="GTiff", sharing=False) as dataset,
                 ):
                     result = work(dataset)
@@ -341,6 +342,23 @@ class RemoteRaster:
             self.session.forget(key)
             self.file.restart()
         raise AssertionError
+
+    def key(self, part: Part) -> Hashable:
+        """Return what names the bytes that a part needs; bands whose values lie side by side need the same ones."""
+        return (self.href, part.level, part.band if part.image.planar == "separate" else 0, *map(str, part.extent))
+
+    def fetch(self, part: Part) -> Fetched:
+        """Return the bytes that a part needs, and whether any of them crossed the network now.
+
+        Raises
+        ------
+        AccessError
+            They cannot be had.
+        """
+        before = self.fetched
+        if part.image.bands > 1 and part.image.planar == "chunky":
+            return self.session.shared(self.key(part), lambda: self._pieces(part)), self.fetched > before
+        return self._pieces(part), self.fetched > before
 
     def _pieces(self, part: Part) -> Pieces:
         ranges = part.ranges()
@@ -389,7 +407,7 @@ class RemoteRaster:
             return self._path
 
     def _download(self) -> str:
-        from econsat.access.remote import _multihash as multihash
+        from econsat.access._hash import multihash
 
         file = self.file
         head = file.head(HEAD)
