@@ -169,7 +169,7 @@ def probe(job: Job, *, threads: int, progress: Callable[[Any], Any] | None) -> N
         except _href.Failed as failed:
             return failed.failure
 
-    def header(where: _href.Opened, found: _read.Header | _href.Failure | None) -> _read.Header | _href.Failure:
+    def looked_at(where: _href.Opened, found: _read.Header | _href.Failure | None) -> _read.Header | _href.Failure:
         try:
             return _read.probe(where, env) if found is None else found
         except _href.Failed as failed:
@@ -182,7 +182,7 @@ def probe(job: Job, *, threads: int, progress: Callable[[Any], Any] | None) -> N
         tasks = [pool.submit(fetched, where) for where in places]
         try:
             bar = zip(places, progress(tasks) if progress is not None else tasks, strict=True)
-            found = [header(where, task.result()) for where, task in bar]
+            found = [looked_at(where, task.result()) for where, task in bar]
         finally:
             for task in tasks:
                 task.cancel()
