@@ -39,16 +39,22 @@ ENTRY = re.compile(r"[0-9a-f]{62}")
 BLOCK = re.compile(r"([0-9a-f]{32})-([0-9a-f]{1,16})-([0-9a-f]{1,16})\.block")
 UNFINISHED = ".new-"
 
+# Parameters of a query or a path, also of an address within an address.
+_PARAMETER = re.compile(r"[?&;](?=([^?&;=/#]*)=([^&;#]*))")
 _SIGNATURES = {"sig", "signature", "x-amz-signature", "x-goog-signature"}
 _AMBIGUOUS = {"key", "policy", "expires", "st", "se", "sp", "sr", "ss", "sv"}
+_MAX_NESTED = 5
 
 
 def address(href: str) -> str:
     """Return what is hashed to know a file by: its address without signature, or with all that may choose a file."""
-    query = href.partition("?")[2].partition("#")[0]
-    given = {unquote_plus(part.partition("=")[0]).lower(): part for part in re.split("[&;]", query)}
+    plain = href
+    for _ in range(_MAX_NESTED):
+        plain = unquote_plus(plain)
+    given = [(name.strip().lower(), value) for name, value in _PARAMETER.findall(plain)]
     # Without a signature, `?key=lights` and `?key=roads` may well be two files.
-    ambiguous = () if _SIGNATURES & given.keys() else (part for name, part in given.items() if name in _AMBIGUOUS)
+    signed = any(name in _SIGNATURES for name, _ in given)
+    ambiguous = () if signed else (f"{name}={value}" for name, value in given if name in _AMBIGUOUS)
     return json.dumps([unsigned(href), sorted(ambiguous)])
 
 

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterable
 
 from econsat.access._answer import Answer
+from econsat.access._version import tag
 from econsat.access._watch import TryError
 from econsat.access.redact import brief
 
@@ -129,7 +130,7 @@ def span(text: str) -> tuple[int, int, int | None] | None:
 def part_of(answer: Answer, start: int, stop: int, etag: str | None) -> tuple[bytes, int | None, bytes | None]:
     """Return the bytes [start, stop) that an answer holds, the file's length, and the file where all of it came."""
     headers = answer.headers
-    came = headers.get("etag")
+    came = tag(headers.get("etag"))
     if answer.status == 412 or (etag is not None and came is not None and not same_etag(etag, came)):
         raise TryError("changed", "the file has changed since its first bytes were read", status=answer.status)
     if answer.status == 416:

@@ -9,6 +9,7 @@ from typing import Any
 from econsat.access._answer import Answer
 from econsat.access._content import looks_like_html, same_etag, span
 from econsat.access._part import Part
+from econsat.access._version import tag
 from econsat.access._watch import TryError
 from econsat.access.redact import shown, unsigned
 from econsat.errors import AccessError
@@ -101,8 +102,16 @@ class Download:
             self._go_on(answer)
         elif part.size:
             self._restart()
-        part.etag, part.last_modified = answer.headers.get("etag"), answer.headers.get("last-modified")
+        part.etag, part.last_modified = tag(answer.headers.get("etag")), answer.headers.get("last-modified")
         total = None if answer.promised is None else part.size + answer.promised
+        found = span(answer.headers.get("content-range", "")) if answer.status == 206 else None
+        if found is not None and total not in (None, found[1]):
+            raise TryError(
+                "length",
+                f"a range of {found[1] - found[0]:,} bytes has a body of {answer.promised:,}",
+                passing=True,
+                status=206,
+            )
         self._start_bar(total)
         for chunk in answer.chunks(_CHUNK):
             if not part.size and looks_like_html(chunk):
@@ -112,6 +121,10 @@ class Download:
             self._fits(max(total or 0, part.size + len(chunk)), total)
             part.write(chunk)
             self._tick(len(chunk))
+        if found is not None and part.size != found[1]:
+            here = part.size
+            self._restart()
+            raise TryError("length", f"{here:,} bytes came, and {found[1]:,} were said", passing=True, status=206)
         if not part.size and self._expected != 0:
             raise TryError("empty", "what the server sent is empty", passing=True, status=answer.status)
         self._fits(part.size, part.size)
@@ -119,9 +132,9 @@ class Download:
 
     def _go_on(self, answer: Answer) -> None:
         """See to it that an answer begins where the last one broke off, in the same version."""
-        part, came = self._part, answer.headers.get("etag")
+        part, came = self._part, tag(answer.headers.get("etag"))
         found = span(answer.headers.get("content-range", ""))
-        same = came is None or part.etag is None or same_etag(part.etag, came)
+        same = same_etag(part.etag, came) if came is not None and part.etag is not None else self._as_old(answer)
         if (
             answer.status == 206
             and found is not None
@@ -138,6 +151,11 @@ class Download:
             passing=True,
             status=answer.status,
         )
+
+    def _as_old(self, answer: Answer) -> bool:
+        """Say whether an answer has the date of what is there, as far as both have one."""
+        came, held = answer.headers.get("last-modified"), self._part.last_modified
+        return came is None or held is None or came == held
 
     def _fits(self, size: int, total: int | None) -> None:
         if size > self._max:

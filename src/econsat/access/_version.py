@@ -6,7 +6,19 @@ import hashlib
 import json
 from dataclasses import dataclass
 
-__all__ = ["Version"]
+__all__ = ["Version", "tag"]
+
+
+def tag(text: str | None) -> str | None:
+    """Return an entity tag, None where it tells nothing: some servers send an empty one with every file.
+
+    Examples
+    --------
+    >>> tag('"a"'), tag('""'), tag('W/""'), tag("*")
+    ('"a"', None, None, None)
+    """
+    said = (text or "").strip()
+    return None if said.removeprefix("W/") in ("", '""', "*") else said
 
 
 @dataclass(frozen=True)

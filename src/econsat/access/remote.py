@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from econsat.access._hash import multihash as taken_apart
 from econsat.access._ranges import Range, checked, coalesced, gathered, merged, pick, split, without
 from econsat.access._share import share
-from econsat.access._version import Version
+from econsat.access._version import Version, tag
 from econsat.access.redact import shown
 from econsat.errors import AccessError, ParameterError, RefusedError
 
@@ -32,19 +33,6 @@ _PIECE = 4 << 20
 # again as is needed and take a third longer (0.58 s). At 50 Mbit/s the time goes with the bytes.
 _GAP = 16 << 10
 _WHOLE = 64 << 20
-
-# Codes of hash functions in multihashes: github.com/multiformats/multicodec, table.csv.
-_HASHES = {
-    0x11: "sha1",
-    0x12: "sha256",
-    0x13: "sha512",
-    0x14: "sha3_512",
-    0x15: "sha3_384",
-    0x16: "sha3_256",
-    0x17: "sha3_224",
-    0x20: "sha384",
-    0xD5: "md5",
-}
 
 
 @dataclass
@@ -125,6 +113,7 @@ class RemoteFile:
         self._cache, self._expected = cache, expected_size
         self._lock, self._opening = threading.Lock(), threading.Lock()
         self._state = _State()
+        self._kept_as: str | None = None
 
     def __repr__(self) -> str:
         size = "of unknown length" if self.size is None else f"of {self.size} bytes"
@@ -141,6 +130,14 @@ class RemoteFile:
         """The server's entity tag; None where there is none, or nothing was read yet."""
         version = self._state.version
         return None if version is None else version.etag
+
+    @property
+    def kept_as(self) -> str:
+        """The address that the cache knows the file by: where a function makes another one of it, that one."""
+        if self._kept_as is None:
+            made = getattr(self._signer, "kept_as", None)
+            self._kept_as = self.href if made is None else made(self.href)
+        return self._kept_as
 
     def read(self, ranges: Sequence[tuple[int, int]], *, gap: int | None = None) -> list[bytes]:
         """Return the bytes of ranges.
@@ -220,7 +217,7 @@ class RemoteFile:
         ParameterError
             This is no multihash, or its hash function is not known here, so that nothing was compared.
         """
-        name, digest = _multihash(multihash)
+        name, digest = taken_apart(multihash)
         self.head()
         total = self.size
         if total is None:
@@ -231,7 +228,7 @@ class RemoteFile:
             found.update(self.read([(start, min(start + step, total))])[0])
         if found.digest() != digest:
             if self._cache is not None:
-                self._cache.forget(self.href)
+                self._cache.forget(self.kept_as)
             raise self._error(
                 f"its {name} begins {found.hexdigest()[:12]}, and {digest.hex()[:12]} was said (file:checksum)",
                 kind="checksum",
@@ -241,7 +238,7 @@ class RemoteFile:
     def restart(self) -> None:
         """Forget the version and all that is held of it, in the cache too: the next read begins anew."""
         if self._cache is not None:
-            self._cache.forget(self.href)
+            self._cache.forget(self.kept_as)
         self._state = _State()
 
     def _consistent(self, work: Callable[[_State], T]) -> T:
@@ -264,7 +261,7 @@ class RemoteFile:
                 # Another thread saw it too, and was first.
                 return True
             if self._cache is not None:
-                self._cache.forget(self.href)
+                self._cache.forget(self.kept_as)
             if state.given or state.renewed:
                 return False
             self._state = _State(renewed=True)
@@ -275,13 +272,13 @@ class RemoteFile:
         if self._cache is None or state.version is not None or state.renewed:
             return
         with self._opening:
-            known = None if state.version is not None else self._cache.known(self.href)
+            known = None if state.version is not None else self._cache.known(self.kept_as)
             if known is None:
                 return
             total = known.version.total
             other = self._expected is not None and total is not None and total != self._expected
             if other or not (self._cache.is_fresh(known) or self._still(known, state)):
-                self._cache.forget(self.href)
+                self._cache.forget(self.kept_as)
                 return
             with self._lock:
                 if state.version is None:
@@ -315,7 +312,7 @@ class RemoteFile:
         if reply.status != 304 and _version_of(reply).validator != version.validator:
             return False
         assert self._cache is not None
-        self._cache.confirm(self.href, version)
+        self._cache.confirm(self.kept_as, version)
         state.confirmed = True
         return True
 
@@ -341,7 +338,7 @@ class RemoteFile:
         parts = pick([(0, head)], needed)
         rest = without(needed, [(0, len(head))])
         if self._cache is not None and state.version is not None and rest:
-            kept = self._cache.get(self.href, rest, version=state.version)
+            kept = self._cache.get(self.kept_as, rest, version=state.version)
             count = sum(len(body) for _, body in kept)
             with self._lock:
                 self.cached += count
@@ -378,7 +375,7 @@ class RemoteFile:
             raise self._error(f"bytes {start} to {stop} were asked, and {piece.start} to {end} came", kind="range")
         if end < stop and piece.total is not None and end != piece.total:
             raise self._error(f"bytes {start} to {stop} were asked, and only {len(body)} came", kind="length")
-        seen = Version(piece.etag, piece.last_modified, piece.total)
+        seen = Version(tag(piece.etag), piece.last_modified, piece.total)
         with self._lock:
             self.fetched += len(body)
             if self._expected is not None and seen.total is not None and seen.total != self._expected:
@@ -395,8 +392,8 @@ class RemoteFile:
             if first and version.validator is None:
                 _log.info("%s is not kept in the cache: the server says nothing to know its version by", self._where())
             elif first:
-                self._cache.confirm(self.href, version)
-            self._cache.put(self.href, start, body, version=version)
+                self._cache.confirm(self.kept_as, version)
+            self._cache.put(self.kept_as, start, body, version=version)
         return body
 
     def _gap(self, gap: int | None) -> int:
@@ -419,36 +416,4 @@ def _version_of(reply: Reply) -> Version:
     says = reply.headers
     length = says.get("content-range", "").rpartition("/")[2] if reply.status == 206 else str(len(reply.body))
     total = int(length) if length.isascii() and length.isdigit() else None
-    return Version(says.get("etag"), says.get("last-modified"), total)
-
-
-def _multihash(text: str) -> tuple[str, bytes]:
-    """Take a multihash apart: unsigned varints of code and length, then the digest (github.com/multiformats)."""
-    try:
-        content = bytes.fromhex(text)
-        code, content = _varint(content)
-        length, digest = _varint(content)
-    except (TypeError, ValueError, IndexError):
-        raise ParameterError(
-            f"{text!r:.80} is no multihash (hexadecimal digits of code, length and digest), so nothing was compared"
-        ) from None
-    if code not in _HASHES:
-        raise ParameterError(
-            f"the checksum is of hash function {code:#x}, which is not known here, so nothing was compared; known are "
-            + ", ".join(f"{number:#x} ({name})" for number, name in _HASHES.items())
-        )
-    if len(digest) != length or length != hashlib.new(_HASHES[code], usedforsecurity=False).digest_size:
-        raise ParameterError(f"{text!r:.80} is no multihash: its digest has {len(digest)} bytes")
-    return _HASHES[code], digest
-
-
-def _varint(content: bytes) -> tuple[int, bytes]:
-    value = shift = used = 0
-    while True:
-        byte = content[used]
-        value |= (byte & 0x7F) << shift
-        used, shift = used + 1, shift + 7
-        if byte < 0x80:
-            return value, content[used:]
-        if used > 9:
-            raise ValueError("too long")
+    return Version(tag(says.get("etag")), says.get("last-modified"), total)

@@ -307,6 +307,14 @@ class _Function:
     def __init__(self, function: Callable[[str], str]) -> None:
         self._function = function
 
+    def kept_as(self, href: str) -> str:
+        # A function may name another file altogether: two of them must not share what the cache holds.
+        made = self.sign(href).href
+        added = made[len(href) :] if made.startswith(href) else ""
+        # What is added along with a signature is part of it.
+        query = f"?{added[1:]}" if added[:1] in ("?", "&") else ""
+        return href if unsigned(query) != query else unsigned(made)
+
     def __repr__(self) -> str:
         return f"from_function({getattr(self._function, '__qualname__', type(self._function).__name__)})"
 

@@ -22,6 +22,7 @@ from econsat.access._exchange import Ask, Exchange, host_of
 from econsat.access._replies import Piece, Reply
 from econsat.access._retry import Breaker
 from econsat.access._tally import Tally
+from econsat.access._version import tag
 from econsat.access._watch import Hidden
 from econsat.access.redact import shown, unsigned
 from econsat.access.settings import Access
@@ -233,7 +234,7 @@ class Transport:
         def take(answer: Answer, _: str) -> Piece:
             content, total, whole = part_of(answer, start, stop, etag)
             says = answer.headers
-            return Piece(content, start, total, says.get("etag") or None, says.get("last-modified") or None, whole)
+            return Piece(content, start, total, tag(says.get("etag")), says.get("last-modified") or None, whole)
 
         ask = Ask("GET", href, what, found_in, None, sent, signer)
         return self._attempts.perform(ask, take, ok=(200, 206, 412, 416))

@@ -1,0 +1,172 @@
+"""The door as a whole: what two of its parts may get wrong together, and what surrounds a process."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from econsat.access import Access, Cache
+from econsat.access._cache_files import address
+from econsat.access._version import Version, tag
+from econsat.access.remote import RemoteFile
+from econsat.access.signing import from_function
+from econsat.access.transport import Transport
+from econsat.errors import AccessError
+from econsat.testing import FaultServer
+
+BODY = bytes(i * 7 % 251 for i in range(4000))
+
+
+class Scripted(http.server.BaseHTTPRequestHandler):
+    """Answers as a function says."""
+
+    protocol_version = "HTTP/1.1"
+    answer: ClassVar[Callable[[Any], None]]
+
+    def do_GET(self) -> None:
+        type(self).answer(self)
+
+    def reply(self, status: int, body: bytes, headers: dict[str, str], *, reason: str | None = None) -> None:
+        self.send_response(status, reason)
+        for key, value in headers.items():
+            self.send_header(key, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def scripted() -> Iterator[Callable[[Callable[[Any], None]], str]]:
+    running: list[http.server.ThreadingHTTPServer] = []
+
+    def start(answer: Callable[[Any], None]) -> str:
+        handler = type("Handler", (Scripted,), {"answer": staticmethod(answer)})
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        running.append(server)
+        return f"http://127.0.0.1:{server.server_port}/a.bin"
+
+    yield start
+    for server in running:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def transport() -> Iterator[Transport]:
+    with Transport(Access(retries=1, backoff=0.0)) as made:
+        yield made
+
+
+def asked(handler: Any) -> int:
+    return int(handler.headers["Range"].removeprefix("bytes=").partition("-")[0]) if "Range" in handler.headers else 0
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("https://h/a?key=1&key=3", "https://h/a?key=2&key=3"),
+        ("https://h/a;key=lights/b.tif", "https://h/a;key=roads/b.tif"),
+        ("https://h/c?url=https%3A%2F%2Fx%2Fa.tif%3Fkey%3D1", "https://h/c?url=https%3A%2F%2Fx%2Fa.tif%3Fkey%3D2"),
+        ("https://h/c?url=https%253A%252F%252Fx%253Fpolicy%253D1", "https://h/c?url=https%253A%252F%252Fx%253Fpolicy%253D2"),
+        ("https://h/a?st=1;b=2", "https://h/a?st=2;b=2"),
+    ],
+)  # fmt: skip
+def test_addresses_that_may_be_two_files_share_no_cache(one: str, other: str) -> None:
+    assert address(one) != address(other)
+
+
+def test_a_signature_does_not_count_wherever_it_stands() -> None:
+    assert address("https://h/a?b=1&sig=x&se=1") == address("https://h/a?b=1&sig=y&se=2") == address("https://h/a?b=1")
+    within = "https://h/c?url=https%3A%2F%2Fx%2Fa.tif%3Fsig%3D{}%26se%3D{}"
+    assert address(within.format(1, 2)) == address(within.format(3, 4))
+
+
+def test_two_functions_that_name_two_files_share_no_cache(tmp_path: Path, transport: Transport) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).write_bytes(name.encode() * 10)
+    cache = Cache(tmp_path / "cache")
+    with FaultServer(tmp_path) as server:
+        for name in ("one", "two", "one"):
+            signer = from_function(lambda href, name=name: href.replace("some", name) + "?sig=secret-0123")
+            file = RemoteFile(server.url("/some"), transport=transport, signer=signer, cache=cache)
+            assert file.read([(0, 6)]) == [name.encode() * 2]
+        assert file.fetched == 0
+    assert b"secret" not in b"".join(path.read_bytes() for path in (tmp_path / "cache").rglob("*.*"))
+
+
+def test_what_a_function_adds_beside_a_signature_is_part_of_it() -> None:
+    def kept(added: str, href: str = "https://h/a") -> str:
+        signer: Any = from_function(lambda href: href + added)
+        return str(signer.kept_as(href))
+
+    assert kept("?n=1&sig=abc") == kept("?n=2&sig=abd") == kept("") == "https://h/a"
+    assert kept("&n=1&sig=abc", "https://h/a?b=1") == "https://h/a?b=1"
+    assert kept("?versionId=1") != kept("?versionId=2")
+
+
+def test_an_empty_entity_tag_tells_nothing(scripted: Callable[..., str], transport: Transport, tmp_path: Path) -> None:
+    contents = [b"a" * 50]
+
+    def answer(handler: Any) -> None:
+        start = asked(handler)
+        body = contents[0][start : start + 10]
+        where = {"Content-Range": f"bytes {start}-{start + len(body) - 1}/50", "ETag": '""'}
+        handler.reply(206 if "If-Match" not in handler.headers else 412, body, where)
+
+    href, cache = scripted(answer), Cache(tmp_path / "cache")
+    file = RemoteFile(href, transport=transport, cache=cache)
+    assert file.read([(0, 10), (20, 30)], gap=0) == [b"a" * 10] * 2
+    assert file.etag is None
+    contents[0] = b"b" * 50
+    assert RemoteFile(href, transport=transport, cache=cache).read([(0, 10)]) == [b"b" * 10]
+    assert (tag("*"), Version(tag('""'), None, 50).validator) == (None, None)
+
+
+@pytest.mark.parametrize("ranges", ["date", "longer"])
+def test_a_download_is_not_put_together_of_two_files(
+    scripted: Callable[..., str], transport: Transport, tmp_path: Path, ranges: str
+) -> None:
+    old, new = b"a" * 4000, b"b" * 4000
+    dates = ["Mon, 01 Jan 2024 00:00:00 GMT", "Tue, 02 Jan 2024 00:00:00 GMT"]
+    calls: list[int] = []
+
+    def answer(handler: Any) -> None:
+        start = asked(handler)
+        calls.append(start)
+        if len(calls) == 1:
+            handler.send_response(200)
+            handler.send_header("Last-Modified", dates[0])
+            handler.send_header("Content-Length", "4000")
+            handler.end_headers()
+            handler.wfile.write(old[:1000])
+            handler.close_connection = True
+            return
+        said = dates[1] if ranges == "date" else dates[0]
+        more = b"x" * 7 if ranges == "longer" and start else b""
+        body = (new if ranges == "date" else old)[start:] + more
+        headers = {"Last-Modified": said, "Content-Range": f"bytes {start}-3999/4000"}
+        # If-Range is passed over, as some servers do.
+        handler.reply(206 if start else 200, body, headers if start else {"Last-Modified": said})
+
+    target = tmp_path / "a.bin"
+    with Transport(Access(retries=4, backoff=0.0)) as patient:
+        href = scripted(answer)
+        if ranges == "date":
+            patient.download(href, target)
+            assert target.read_bytes() == new
+        else:
+            with pytest.raises(AccessError, match="a range of 3,000 bytes has a body of 3,007") as caught:
+                patient.download(href, target)
+            assert caught.value.kind == "length"
+            assert not target.exists()
+    assert 1000 in calls
