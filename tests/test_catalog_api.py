@@ -24,6 +24,7 @@ from econsat.access.policy import Policy
 from econsat.errors import CatalogError, EmptySearchError, ReadError, RefusedError, TruncatedWarning
 from econsat.stac._api import search_areas
 from econsat.stac._href import document_of
+from econsat.stac._pages import Io
 from econsat.stac._results import served
 from econsat.testing import Fault, FaultServer, make_catalog, make_item, make_raster
 
@@ -322,16 +323,15 @@ def test_a_filter_is_sent_as_json_where_the_server_filters(proxy: FaultServer, m
     root["conformsTo"].append("https://api.stacspec.org/v1.0.0/item-search#filter")
     proxy.fail("/", Fault(body=json.dumps(root).encode(), content_type="application/json", times=None))
     catalog = econsat.open_catalog(proxy.url())
-    sent: list[dict[str, Any]] = []
-    client = catalog._backend._client  # type: ignore[union-attr]
-    search = client.search
-    monkeypatch.setattr(client, "search", lambda **asked: (sent.append(asked), search(**asked))[1])
+    sent: list[Any] = []
+    ask = Io.ask
+    monkeypatch.setattr(Io, "ask", lambda self, asked: (sent.append(asked), ask(self, asked))[1])
     # The server behind ignores what it does not know, so what comes back is whatever it makes of it: only the request
     # counts.
     catalog.search("odd", filter="eo:cloud_cover < 20", period="2018", allow_empty=True)
-    (asked,) = sent
+    (asked,) = [each.body for each in sent if each.method == "POST"]
     assert asked["filter"] == {"op": "<", "args": [{"property": "eo:cloud_cover"}, 20.0]}
-    assert asked["filter_lang"] == "cql2-json"
+    assert asked["filter-lang"] == "cql2-json"
     assert asked["datetime"] == "2018-01-01T00:00:00Z/2018-12-31T23:59:59.999999Z"
 
 

@@ -498,3 +498,60 @@ def test_items_without_a_collection_are_found_when_all_are_asked_for(tmp_path: P
     catalog = econsat.open_catalog(path)
     assert [item.id for item in catalog.search()] == ["a", "b"]
     assert [item.id for item in catalog.search("tests")] == ["b"]
+
+
+# what is given --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "wrong", [None, make_item("a"), "a.json", [make_item("a").to_dict()], make_item("a").to_dict()]
+)
+@pytest.mark.parametrize("ending", [".json", ".parquet"])
+def test_what_is_no_list_of_items_is_an_error_and_leaves_no_file(tmp_path: Path, wrong: Any, ending: str) -> None:
+    with pytest.raises(ParameterError, match=r"`items` (is|holds) a "):
+        snapshots.save(wrong, tmp_path / f"a{ending}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_home_folder_may_be_written_with_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert snapshots.save([make_item("a")], "~/a.json") == tmp_path / "a.json"
+    assert len(snapshots.open("~/a.json")) == 1
+    assert len(econsat.open_catalog("~/a.json").search()) == 1
+    econsat.open_catalog("~/a.json").search(resume="~/kept.jsonl")
+    assert (tmp_path / "kept.jsonl").is_file()
+
+
+@pytest.mark.parametrize("ending", [".json", ".json.gz", ".parquet"])
+def test_progress_counts_what_is_written(tmp_path: Path, ending: str) -> None:
+    seen: list[Any] = []
+
+    def progress(things: Any, **said: Any) -> Any:
+        seen.append(said["total"])
+        for thing in things:
+            seen.append(thing.id)
+            yield thing
+
+    snapshots.save([make_item("a"), make_item("b")], tmp_path / f"a{ending}", progress=progress)
+    assert seen == [2, "a", "b"]
+
+
+def test_items_without_end_in_a_small_file_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshots, "_MAX_BYTES", 1000)
+    path = tmp_path / "a.json.gz"
+    with gzip.open(path, "wb") as file:
+        file.write(snapshots.FIRST + b'{"id": "a"},\n' * 500_000)
+    with pytest.raises(CatalogError, match="unpacks to more than 250 times its size"):
+        snapshots.open(path)
+
+
+def test_a_table_of_a_few_bytes_that_stands_for_many_rows_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("econsat._geoparquet._MAX_BYTES", 1 << 20)
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"id": ["a" * 1000] * 100_000, "geometry": [b""] * 100_000}), path)
+    assert path.stat().st_size < 100_000
+    with pytest.raises(CatalogError, match="unpacks to more than 1 MiB"):
+        snapshots.open(path)

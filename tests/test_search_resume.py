@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 import subprocess
@@ -22,6 +23,7 @@ from econsat.access import Access
 from econsat.access.policy import Policy
 from econsat.errors import CacheWarning, CatalogError, EmptySearchError, SearchInterruptedError, TruncatedWarning
 from econsat.stac._checkpoint import Checkpoint, Secrets
+from econsat.stac._pages import Ask, next_of
 from econsat.testing import Fault, FaultServer, make_catalog, make_item
 
 COUNT = 23
@@ -593,3 +595,135 @@ def test_a_later_page_that_is_not_stac_is_an_error_and_what_came_is_kept(
     server.starts.clear()
     assert ids(catalog.search(page_size=5, resume=kept)) == ALL
     assert server.starts == [10, 15, 20]
+
+
+# two at one file ------------------------------------------------------------------------------------------------------
+
+
+def test_two_searches_at_one_file_do_not_spoil_it(server: Paging, kept: Path) -> None:
+    # A second search with the same file runs while the first waits for its third page.
+    other: list[Any] = []
+
+    def second(page: Page, start: int) -> Page:
+        if start == 10 and not other:
+            other.append(None)
+            other[0] = econsat.open_catalog(server.url()).search(page_size=5, resume=kept)
+        return page
+
+    server.spoil = second
+    with pytest.raises(CatalogError, match="another process while this search ran"):
+        econsat.open_catalog(server.url()).search(page_size=5, resume=kept)
+    assert len(other[0]) == COUNT
+    server.starts.clear()
+    assert len(econsat.open_catalog(server.url()).search(page_size=5, resume=kept)) == COUNT
+    assert server.starts == []
+    assert [path.name for path in kept.parent.iterdir()] == [kept.name]
+
+
+def test_pages_of_two_searches_are_not_mixed(kept: Path) -> None:
+    first, second = (Checkpoint(kept, {"a": 1}, secrets=Secrets("", {})) for _ in range(2))
+    first.add({"items": [1]})
+    # As long as the line of the first.
+    with pytest.raises(CatalogError, match="another process"):
+        second.add({"items": [2]})
+    assert Checkpoint(kept, {"a": 1}, secrets=Secrets("", {})).lines == [{"items": [1]}]
+
+
+def test_a_checkpoint_on_a_full_disk_is_an_error_and_is_gone_on_from(
+    server: Paging, kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writes = 0
+
+    def full(handle: int) -> None:
+        nonlocal writes
+        writes += 1
+        if writes == 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("econsat.stac._checkpoint.os.fsync", full)
+    with pytest.raises(CatalogError, match="cannot be written: No space left on device"):
+        econsat.open_catalog(server.url()).search(page_size=5, resume=kept)
+    # What was half written goes.
+    kept.write_bytes(kept.read_bytes()[:-7])
+    assert len(econsat.open_catalog(server.url()).search(page_size=5, resume=kept)) == COUNT
+
+
+# servers that say little, lie elsewhere, or do not listen -------------------------------------------------------------
+
+
+class Spare(Paging):
+    """Says nothing of what it conforms to, nor of methods, and lies behind a redirect."""
+
+    methods: tuple[str, ...] = ("GET", "POST")
+
+    def respond(
+        self, method: str, target: str, *, headers: Mapping[str, str], sent: bytes
+    ) -> tuple[int, dict[str, str], bytes]:
+        if target == "/v1":
+            return 301, {"Location": "/v1/"}, b""
+        if not target.startswith("/v1/"):
+            return 404, {}, b"{}"
+        if target.startswith("/v1/search") and method not in self.methods:
+            return 405, {}, b"{}"
+        return super().respond(method, target[3:], headers=headers, sent=sent)
+
+    def _root(self) -> Page:
+        links = [{"rel": "search", "href": "search"}, {"rel": "data", "href": "./collections"}]
+        return {"type": "Catalog", "id": "spare", "description": "", "stac_version": "1.0.0", "links": links}
+
+    def _search(self, method: str, asked: Mapping[str, Any], query: Mapping[str, str]) -> tuple[int, Page]:
+        status, page = super()._search(method, asked, query)
+        for link in page.get("links", ()):
+            link["href"] = link["href"].replace("/search", "/v1/search")
+        return status, page
+
+
+@pytest.mark.parametrize("path", ["v1", "v1/"])
+@pytest.mark.parametrize("methods", [("GET",), ("POST",), ("GET", "POST")])
+def test_a_server_that_says_little_and_lies_behind_a_redirect_is_searched(
+    tmp_path: Path, path: str, methods: tuple[str, ...]
+) -> None:
+    with Spare(tmp_path, scenes()) as server:
+        server.methods = methods
+        catalog = econsat.open_catalog(server.url(path))
+        assert catalog.collections()["id"].tolist() == ["tests"]
+        assert len(catalog.search("tests", page_size=5)) == COUNT
+        assert len(catalog.search("tests", page_size=5, region=(0, 0, 3.2, 1))) == 4
+
+
+def test_a_filter_is_not_asked_of_a_server_that_says_nothing_of_filters(tmp_path: Path) -> None:
+    with Spare(tmp_path, scenes()) as server, pytest.raises(CatalogError, match="does not say that it evaluates"):
+        econsat.open_catalog(server.url("v1/")).search(filter="a = 1")
+
+
+def test_a_static_catalog_behind_a_redirect_is_read_from_where_it_lies(tmp_path: Path) -> None:
+    class Moved(FaultServer):
+        def respond(
+            self, method: str, target: str, *, headers: Mapping[str, str], sent: bytes
+        ) -> tuple[int, dict[str, str], bytes] | None:
+            return (302, {"Location": "/there/catalog.json"}, b"") if target == "/start" else None
+
+    make_catalog(tmp_path / "there", [make_item("a", assets={"data": "./a.tif"})])
+    with Moved(tmp_path) as server:
+        straight = econsat.open_catalog(server.url("there/catalog.json")).search()
+        moved = econsat.open_catalog(server.url("start")).search()
+        assert moved[0].assets["data"].href == straight[0].assets["data"].href
+
+
+def test_items_of_collections_that_were_not_asked_for_are_an_error(server: Paging) -> None:
+    server.bodies[7]["collection"] = "other"
+    with pytest.raises(CatalogError, match="'s00007' of the collection 'other', where tests was asked for"):
+        econsat.open_catalog(server.url()).search("tests", page_size=5)
+    assert len(econsat.open_catalog(server.url()).search(page_size=5)) == COUNT
+
+
+def test_headers_are_merged_where_a_next_link_says_so() -> None:
+    ask = Ask("https://example.org/s", "POST", {"limit": 5}, None, {"X-A": "1"})
+    link = {"rel": "next", "href": "?page=2", "method": "POST", "body": {"token": "t"}, "headers": {"X-B": "2"}}
+    merged = next_of({"links": [{**link, "merge": True}]}, ask, "https://example.org/s")
+    assert merged is not None
+    assert merged.headers == {"X-A": "1", "X-B": "2"}
+    assert (merged.body, merged.href) == ({"limit": 5, "token": "t"}, "https://example.org/s?page=2")
+    alone = next_of({"links": [link]}, ask, "https://example.org/s")
+    assert alone is not None
+    assert (alone.headers, alone.body) == ({"X-B": "2"}, {"token": "t"})

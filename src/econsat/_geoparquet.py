@@ -27,6 +27,7 @@ __all__ = ["decode", "encode"]
 
 _ITEMS, _ABOUT = b"econsat:items", b"econsat:snapshot"
 _MAX_BYTES = 1 << 30
+_BATCH_ROWS = 5_000
 _CORE = ("datetime", "start_datetime", "end_datetime", "created", "updated", "platform", "gsd")
 # null has a meaning of its own in these.
 _NULLABLE = ("datetime",)
@@ -145,12 +146,23 @@ def decode(path: Path) -> tuple[list[Any], dict[str, Any], dict[str, Any] | None
             kept = file.metadata.metadata or {}
             if _ABOUT in kept:
                 return *_own(path, kept), ""
-            table = file.read()
+            table = _bounded(file, pa, path)
         return [_bare(body) for body in _rows(table, sg)], _fields(kept), None, _NOTE
     except CatalogError:
         raise
     except (OSError, AttributeError, IndexError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
         raise CatalogError(f"{path} is cut off, damaged, or no stac-geoparquet file: {str(error)[:200]}") from error
+
+
+def _bounded(file: Any, pa: Any, path: Path) -> Any:
+    """Read columns part by part: a few bytes may stand for any number of rows."""
+    batches, size = [], 0
+    for batch in file.iter_batches(batch_size=_BATCH_ROWS):
+        size += batch.nbytes
+        if size > _MAX_BYTES:
+            raise CatalogError(f"{path} unpacks to more than {_MAX_BYTES >> 20} MiB: it is not read")
+        batches.append(batch)
+    return pa.Table.from_batches(batches, schema=file.schema_arrow)
 
 
 def _rows(table: Any, sg: Any) -> Iterator[dict[str, Any]]:

@@ -14,7 +14,7 @@ import json
 import os
 import tempfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -37,12 +37,20 @@ _PARQUET = (".parquet", ".geoparquet")
 _SNAPSHOT = "econsat:snapshot"
 # A gzipped file may unpack to a thousand times its size: as much as this is read of a snapshot, some 250,000 items.
 _MAX_BYTES = 1 << 30
+# Gzip packs items that are much alike some 60 times; zeros, a thousand times.
+_MAX_RATIO = 250
 FIRST = b'{"type": "FeatureCollection", "features": [\n'
 """How the JSON files written here begin: after it, each item has a line of its own and can be read alone."""
 _ELSEWHERE = "the file carries no checksum of econsat's: what it holds is taken as it is"
 
 
-def save(items: Iterable[pystac.Item], path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+def save(
+    items: Iterable[pystac.Item],
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    progress: Callable[..., Any] | None = None,
+) -> Path:
     """Write items to a file, with the search that found them.
 
     Hrefs are made absolute, and signatures and tokens are taken off. In a ``.parquet`` file the items stand twice: as
@@ -57,6 +65,8 @@ def save(items: Iterable[pystac.Item], path: str | os.PathLike[str], *, overwrit
         ``.json``, ``.json.gz`` (or ``.geojson``, ``.geojson.gz``), or ``.parquet``, which needs the extra ``parquet``.
     overwrite : bool
         Replace a file that is there.
+    progress : callable, optional
+        Called like `tqdm.auto.tqdm`; silent by default.
 
     Returns
     -------
@@ -66,7 +76,8 @@ def save(items: Iterable[pystac.Item], path: str | os.PathLike[str], *, overwrit
     Raises
     ------
     ParameterError
-        The ending is not known, the file is there already, its folder is not, or a package is missing.
+        `items` are none, the ending is not known, the file is there already, its folder is not, or a package is
+        missing.
     CatalogError
         An item holds something that JSON has no words for.
 
@@ -78,23 +89,24 @@ def save(items: Iterable[pystac.Item], path: str | os.PathLike[str], *, overwrit
     >>> [item.id for item in open(kept)] == [item.id for item in found]
     True
     """
-    target = Path(os.fspath(path))
+    target = Path(os.fspath(path)).expanduser()
     kind = _ending(target)
+    fields = clean({k: v for k, v in getattr(items, "extra_fields", {}).items() if k != _SNAPSHOT})
+    chosen = _checked(items, progress)
     if target.exists() and not overwrite:
         raise ParameterError(f"{target} is there already: pass overwrite=True to replace it")
     if not target.parent.is_dir():
         raise ParameterError(f"{target} cannot be written: there is no folder {target.parent}")
-    fields = clean({k: v for k, v in getattr(items, "extra_fields", {}).items() if k != _SNAPSHOT})
     if kind in _PARQUET:
         from econsat._geoparquet import encode
 
-        bodies = [as_dict(item) for item in items]
+        bodies = [as_dict(item) for item in chosen]
         total = _Digest()
         for body in bodies:
             total.add(body, body.get("id"))
         content: Iterable[bytes] = [encode(bodies, fields=fields, snapshot=total.snapshot(fields))]
     else:
-        content = _lines(items, fields)
+        content = _lines(chosen, fields)
     _write(target, content, packed=kind.endswith(".gz"))
     return target
 
@@ -152,7 +164,7 @@ def read(path: str | os.PathLike[str]) -> tuple[list[dict[str, Any]], dict[str, 
     >>> bodies[0]["id"], fields["econsat:snapshot"]["items"]
     ('a', 1)
     """
-    source = Path(os.fspath(path))
+    source = Path(os.fspath(path)).expanduser()
     kind = _ending(source)
     if not source.is_file():
         raise CatalogError(f"{source} does not exist")
@@ -185,6 +197,23 @@ def read(path: str | os.PathLike[str]) -> tuple[list[dict[str, Any]], dict[str, 
             )
     fields[_SNAPSHOT] = {**snapshot, "verified": True}
     return bodies, fields
+
+
+def _checked(items: Iterable[pystac.Item], progress: Callable[..., Any] | None) -> Iterator[pystac.Item]:
+    """Return items one by one, and refuse at once what holds none, and then what is none."""
+    import pystac
+
+    if not isinstance(items, Iterable) or isinstance(items, (str, bytes, Mapping)):
+        raise ParameterError(f"`items` is a {type(items).__name__}: pass what a search found, or a list of items")
+    total = len(items) if isinstance(items, Sized) else None
+
+    def each() -> Iterator[pystac.Item]:
+        for item in items if progress is None else progress(items, desc="items", total=total):
+            if not isinstance(item, pystac.Item):
+                raise ParameterError(f"`items` holds a {type(item).__name__}, where a pystac.Item is needed")
+            yield item
+
+    return each()
 
 
 def _ending(path: Path) -> str:
@@ -327,7 +356,7 @@ def _json(path: Path, *, packed: bool) -> tuple[list[Any], dict[str, Any]]:
             stream: IO[bytes] = gzip.GzipFile(fileobj=file) if packed else file  # type: ignore[assignment]
             head = stream.readline(len(FIRST))
             if head == FIRST:
-                return _own(stream, where)
+                return _own(stream, where, most=max(_MAX_BYTES, _MAX_RATIO * path.stat().st_size))
             content = head + stream.read(_MAX_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise CatalogError(f"{path} is cut off, damaged, or not gzipped: {error}") from error
@@ -339,12 +368,15 @@ def _json(path: Path, *, packed: bool) -> tuple[list[Any], dict[str, Any]]:
     return fields.pop("features"), fields
 
 
-def _own(stream: IO[bytes], where: str) -> tuple[list[Any], dict[str, Any]]:
-    """Read what `_lines` wrote, item by item: neither its length nor its number of values need be bounded then."""
+def _own(stream: IO[bytes], where: str, *, most: int) -> tuple[list[Any], dict[str, Any]]:
+    """Read what `_lines` wrote, item by item, of which there may be as many as the size of the file makes likely."""
     bodies: list[Any] = []
     limit = Policy().max_json_bytes
     while True:
         line = stream.readline(limit)
+        most -= len(line)
+        if most < 0:
+            raise CatalogError(f"{where} unpacks to more than {_MAX_RATIO} times its size: it is not read")
         if line.startswith(b"], "):
             if stream.read(1):
                 raise CatalogError(f"{where} was changed after it was written: it goes on after its end")

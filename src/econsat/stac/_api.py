@@ -13,6 +13,7 @@ import pystac
 import pystac_client
 import shapely
 from pystac_client.exceptions import APIError
+from pystac_client.warnings import NoConformsTo
 from shapely.geometry.base import BaseGeometry
 
 from econsat.access.settings import Access
@@ -28,6 +29,8 @@ __all__ = ["Answer", "Api", "is_api", "search_areas"]
 _PAGE = 100
 # Some servers filter after paging, and send empty pages on the way; others name a next page for ever.
 _MAX_EMPTY = 20
+# What answers a method that a server does not know.
+_NO_POST = (404, 405, 501)
 # What pystac-client lets through when a server does not answer, or answers something that is not STAC.
 _BROKEN = (
     APIError,
@@ -107,13 +110,22 @@ class Api:
         Its landing page.
     access : Access
         Rules and patience; `access.headers` go to the host of `url`.
+    base : str, optional
+        Where the landing page came from after redirects: relative links are meant from there.
     """
 
-    def __init__(self, url: str, *, access: Access) -> None:
-        self._url, self._access = url, access
-        self._io = Io(access, url)
+    def __init__(self, url: str, *, access: Access, base: str | None = None) -> None:
+        self._url, self._access, self._base = url, access, base or url
+        self._io = Io(access, url, self._base)
         try:
-            self._client = pystac_client.Client.open(url, stac_io=self._io)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", NoConformsTo)
+                self._client = pystac_client.Client.open(url, stac_io=self._io)
+            self._client.set_self_href(self._base)
+            # What a page links to it has, whether it says so by `conformsTo` in a form that pystac-client knows or not.
+            for rel, ability in (("search", "ITEM_SEARCH"), ("data", "COLLECTIONS")):
+                if self._client.get_single_link(rel) is not None:
+                    self._client.add_conforms_to(ability)
         except _BROKEN as error:
             raise self._failed("the landing page", error) from error
 
@@ -121,7 +133,7 @@ class Api:
         where, said = split_address(error) if isinstance(error, AccessError) else (shown(self._url), brief(error))
         return CatalogError(f"{where}: {what} failed: {said}")
 
-    def _page(self, page: Any) -> list[dict[str, Any]]:
+    def _page(self, page: Any, wanted: list[str] | None) -> list[dict[str, Any]]:
         """Return the items of a page, or raise: an answer that is no list of items must not pass for an empty one."""
         features = page.get("features") if isinstance(page, Mapping) else None
         if not isinstance(features, list):
@@ -133,13 +145,22 @@ class Api:
             known = isinstance(feature, Mapping) and isinstance(feature.get("id"), str)
             if not known or not isinstance(feature.get("collection"), (str, type(None))):
                 raise CatalogError(f"{shown(self._url)}: the search found {feature!r:.100}, which is no STAC item")
+            if wanted is not None and feature.get("collection") not in (None, *wanted):
+                raise CatalogError(
+                    f"{shown(self._url)}: the server sent the item {feature['id']!r:.100} of the collection "
+                    f"{feature['collection']!r:.100}, where {', '.join(wanted[:5])} was asked for: it does not heed "
+                    "what it is asked. Leave `collections` out, and choose among the items that come."
+                )
         return features
 
     @property
     def _method(self) -> str:
         """GET where the server says that it searches by GET and by nothing else."""
-        said = {str(link.extra_fields.get("method", "")).upper() for link in self._client.links if link.rel == "search"}
-        return "GET" if said == {"GET"} else "POST"
+        return "GET" if self._methods() == {"GET"} else "POST"
+
+    def _methods(self) -> set[str]:
+        links = (link for link in self._client.links if link.rel == "search")
+        return {str(link.extra_fields.get("method") or "").upper() for link in links}
 
     def collections(self) -> list[dict[str, Any]]:
         """Return the collections as dicts, sorted by id."""
@@ -235,7 +256,7 @@ class Api:
         checkpoint: Checkpoint | None,
     ) -> Iterator[Page]:
         """Yield the new items of each page, those of a checkpoint first."""
-        ask: Ask | None = self._first(asked)
+        ask: Ask | None = self._first(asked, self._method)
         pages = Pages(self._url, self._access.policy.max_pages, progress)
         resumed = False
         try:
@@ -250,13 +271,13 @@ class Api:
             while ask is not None:
                 pages.check()
                 try:
-                    page, where = self._io.ask(ask)
+                    ask, page, where = self._answered(ask, asked if pages.untouched else None)
                 except (AccessError, CatalogError) as error:
                     if resumed and is_gone(error):
                         raise GoneError(brief(error)) from error
                     raise self._failed(f"the search (after {pages.count} items)", error) from error
                 try:
-                    features = self._page(page)
+                    features = self._page(page, asked["collections"])
                     found = pages.add(features, matched_of(page))
                 except CatalogError as error:
                     if resumed:
@@ -281,10 +302,24 @@ class Api:
         finally:
             pages.close()
 
-    def _first(self, asked: Mapping[str, Any]) -> Ask:
+    def _answered(self, ask: Ask, asked: Mapping[str, Any] | None) -> tuple[Ask, dict[str, Any], str]:
+        """Return what was asked, what came, and from where; a first page may be asked for anew by GET."""
         try:
-            search = self._client.search(method=self._method, **asked)
-            href = urljoin(self._url, str(search.url))
-            return Ask(href, str(search.method), search.get_parameters(), self._url)
+            return ask, *self._io.ask(ask)
+        except AccessError as error:
+            unknown = ask.method == "POST" and "POST" not in self._methods()
+            if asked is None or not unknown or error.status not in _NO_POST:
+                raise
+        # The landing page names no method: many search by POST all the same, this one by GET alone.
+        ask = self._first(asked, "GET")
+        return ask, *self._io.ask(ask)
+
+    def _first(self, asked: Mapping[str, Any], method: str) -> Ask:
+        try:
+            link = self._client.get_single_link("search")
+            href = urljoin(self._base, str(link.get_href(transform_href=False))) if link else f"{self._base}/search"
+            # Not by `Client.search`: it warns of servers that name no method.
+            search = pystac_client.ItemSearch(url=href, method=method, client=self._client, **asked)
+            return Ask(href, str(search.method), search.get_parameters(), self._base)
         except _BROKEN as error:
             raise self._failed("the search", error) from error

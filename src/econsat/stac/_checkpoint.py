@@ -11,9 +11,10 @@ import hashlib
 import json
 import os
 import re
+import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from econsat.access.redact import SECRET_NAMES, shown
@@ -138,15 +139,18 @@ class Checkpoint:
     """
 
     def __init__(self, path: str | os.PathLike[str], query: Mapping[str, Any], *, secrets: Secrets) -> None:
-        self.path = Path(os.fspath(path))
+        self.path = Path(os.fspath(path)).expanduser()
         self.query = dict(query)
         self.secrets = secrets
         self.lines: list[dict[str, Any]] = []
         self.done: dict[str, Any] | None = None
         self.kept = 0
         self._size = 0
+        # How long the file is, and how its last line begins: by these it is known whether nobody else writes to it.
+        self._seen: tuple[int, int, bytes] = (0, 0, b"")
         if self.path.exists():
             self._read()
+            self._seen = (self.path.stat().st_size, *self._seen[1:])
 
     def _read(self) -> None:
         head, *rest = [*self._checked(), None] if self.path.stat().st_size else [None, None]
@@ -184,6 +188,7 @@ class Checkpoint:
                                 "the search again"
                             )
                         return
+                    self._seen = (0, self._size, line[:16])
                     self._size += len(line)
                     yield json.loads(self.secrets.show(text.decode()))
         except OSError as error:
@@ -196,7 +201,8 @@ class Checkpoint:
             text = self._line(self._head())
         content = (text + self._line(line)).encode()
         try:
-            with self.path.open("r+b" if self.path.exists() else "xb") as file:
+            with self.path.open("r+b" if self.path.exists() else "x+b") as file:
+                self._alone(file)
                 # What a kill left behind goes.
                 file.truncate(self._size)
                 file.seek(self._size)
@@ -205,8 +211,20 @@ class Checkpoint:
                 os.fsync(file.fileno())
         except OSError as error:
             raise CatalogError(f"{self.path} (`resume`) cannot be written: {error.strerror}") from error
+        last = len(content) - len(content.rstrip(b"\n").rpartition(b"\n")[2]) - 1
+        self._seen = (self._size + len(content), self._size + last, content[last : last + 16])
         self._size += len(content)
         self.kept += _count(line)
+
+    def _alone(self, file: IO[bytes]) -> None:
+        """Refuse to write where another process has written since."""
+        size, start, begins = self._seen
+        file.seek(start)
+        if file.seek(0, os.SEEK_END) != size or (file.seek(start), file.read(len(begins)))[1] != begins:
+            raise CatalogError(
+                f"{self.path} (`resume`) was written to by another process while this search ran: let that one finish, "
+                "or give each a path of its own"
+            )
 
     def _line(self, line: Mapping[str, Any]) -> str:
         text = self.secrets.hide(json.dumps(line, ensure_ascii=False, separators=(",", ":")))
@@ -222,9 +240,13 @@ class Checkpoint:
         **summary
             What else is to be known.
         """
-        part = self.path.with_name(f".{self.path.name}.part")
+        # A name of its own: another process may be at the same.
+        part = self.path.with_name(f".{self.path.name}-{uuid.uuid4().hex[:8]}.part")
         try:
-            with part.open("wb") as file:
+            if self.path.exists():
+                with self.path.open("rb") as file:
+                    self._alone(file)
+            with part.open("xb") as file:
                 file.write(self._line(self._head()).encode())
                 for batch in found:
                     file.write(self._line({"found": batch}).encode())

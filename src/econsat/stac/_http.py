@@ -117,6 +117,8 @@ class Fetched:
     """The body."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """The headers, by lower-case name."""
+    href: str = ""
+    """The address that it came from after redirects, without signatures."""
 
 
 class JsonReader:
@@ -136,9 +138,13 @@ class JsonReader:
 
     def read(self, href: str, *, found_in: str | None = None) -> dict[str, Any]:
         """Return the JSON object at an address or path; what goes wrong is a `CatalogError` naming it."""
+        return self.locate(href, found_in=found_in)[0]
+
+    def locate(self, href: str, *, found_in: str | None = None) -> tuple[dict[str, Any], str]:
+        """Return the JSON object at an address or path, and what its relative links stand for a place beside."""
         where = shown(href) + (f" (linked from {shown(found_in)})" if found_in else "")
-        content = self.fetch(href, found_in=found_in).content if is_url(href) else self._local(href, where)
-        return parse_json(content, where, policy=self.access.policy)
+        came = self.fetch(href, found_in=found_in) if is_url(href) else Fetched(self._local(href, where), href=href)
+        return parse_json(came.content, where, policy=self.access.policy), came.href
 
     def fetch(
         self,
@@ -156,7 +162,7 @@ class JsonReader:
             )
         except AccessError as error:
             raise_catalog_error(error, found_in=found_in)
-        return Fetched(reply.body, reply.headers)
+        return Fetched(reply.body, reply.headers, reply.href)
 
     def _local(self, href: str, where: str) -> bytes:
         path, limit = Path(href), self.access.policy.max_json_bytes

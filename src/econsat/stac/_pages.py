@@ -44,9 +44,9 @@ class Ask:
 class Io(StacApiIO):
     """pystac-client's reader, which asks through the one door for bytes."""
 
-    def __init__(self, access: Access, home: str) -> None:
+    def __init__(self, access: Access, home: str, base: str) -> None:
         super().__init__(max_retries=None)
-        self._access, self._home = access, home
+        self._access, self._home, self._base = access, home, base
 
     def ask(self, ask: Ask) -> tuple[dict[str, Any], str]:
         """Return the JSON that came, and the address that it came from."""
@@ -74,8 +74,8 @@ class Io(StacApiIO):
         parameters: dict[str, Any] | None = None,
     ) -> str:
         """Ask for what pystac-client asks for by itself: the landing page, collections, queryables."""
-        href = urljoin(self._home, str(href))
-        found_in = None if href == self._home else self._home
+        href = urljoin(self._base, str(href))
+        found_in = None if href == self._home else self._base
         ask = Ask(href, method or "GET", parameters or {}, found_in, headers or {})
         return json.dumps(self.ask(ask)[0])
 
@@ -83,7 +83,7 @@ class Io(StacApiIO):
         self, url: str, method: str | None = None, parameters: dict[str, Any] | None = None
     ) -> Iterator[dict[str, Any]]:
         """Yield the pages of what pystac-client lists by itself, as many as are allowed and each once."""
-        ask: Ask | None = Ask(urljoin(self._home, url), method or "GET", parameters or {}, self._home)
+        ask: Ask | None = Ask(urljoin(self._base, url), method or "GET", parameters or {}, self._base)
         asked: list[Ask] = []
         while ask is not None:
             if len(asked) >= self._access.policy.max_pages:
@@ -126,6 +126,8 @@ def next_of(page: Mapping[str, Any], ask: Ask, where: str) -> Ask | None:
     method = str(link.get("method", "GET")).upper()
     headers = link.get("headers")
     headers = {str(k): str(v) for k, v in headers.items()} if isinstance(headers, Mapping) else {}
+    if link.get("merge"):
+        headers = {**ask.headers, **headers}
     body: Mapping[str, Any] = {}
     if method == "POST":
         body = link["body"] if isinstance(link.get("body"), Mapping) else {}
@@ -157,6 +159,11 @@ class Pages:
         self._seen: set[tuple[Any, Any]] = set()
         self._number = 0
         self._bar: Any = None
+
+    @property
+    def untouched(self) -> bool:
+        """Whether no page has come yet."""
+        return self._number == 0
 
     @property
     def count(self) -> int:

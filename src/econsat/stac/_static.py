@@ -59,16 +59,18 @@ class StaticTree:
         Its JSON.
     reader : JsonReader
         What reads the rest.
+    base : str, optional
+        Where the root came from after redirects: relative links are meant from there.
     """
 
-    def __init__(self, href: str, root: dict[str, Any], *, reader: JsonReader) -> None:
+    def __init__(self, href: str, root: dict[str, Any], *, reader: JsonReader, base: str | None = None) -> None:
         self._reader = reader
-        self._root = self._node(href, root)
+        self._root = self._node(href, root, base or href)
         self._nodes: dict[str, Node] = {href: self._root}
         self._items: dict[str, dict[str, Any]] = {}
 
     @staticmethod
-    def _node(href: str, body: dict[str, Any]) -> Node:
+    def _node(href: str, body: dict[str, Any], base: str) -> Node:
         kind = body.get("type")
         if kind not in ("Catalog", "Collection"):
             seen = f"its `type` is {kind!r}"
@@ -80,7 +82,7 @@ class StaticTree:
             raise CatalogError(f"{href} is not valid STAC: its `links` is a {type(listed).__name__}, not a list")
         links = [link for link in listed if isinstance(link, Mapping) and link.get("href")]
         hrefs = {
-            rel: list(dict.fromkeys(resolve(str(link["href"]), href) for link in links if link.get("rel") == rel))
+            rel: list(dict.fromkeys(resolve(str(link["href"]), base) for link in links if link.get("rel") == rel))
             for rel in ("child", "item")
         }
         return Node(href, body, children=hrefs["child"], items=hrefs["item"])
@@ -93,7 +95,7 @@ class StaticTree:
                     f"{self._root.href} holds more than {most:,} catalogs: open one below it, or permit more with "
                     "access=Access(policy=Policy(max_pages=...))"
                 )
-            self._nodes[href] = self._node(href, self._reader.read(href, found_in=parent))
+            self._nodes[href] = self._node(href, *self._reader.locate(href, found_in=parent))
         return self._nodes[href]
 
     def walk(self, start: Node | None = None) -> Iterator[Node]:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import difflib
-import hashlib
 import html
 import os
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -17,35 +14,23 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 import pandas as pd
 import pystac
-import shapely
-from shapely.geometry.base import BaseGeometry
 
 from econsat._resources import data_dir
 from econsat.access.redact import unsigned
 from econsat.access.settings import Access
-from econsat.errors import (
-    AccessError,
-    CatalogError,
-    EmptySearchError,
-    ParameterError,
-    RefusedError,
-    SearchInterruptedError,
-)
-from econsat.items import as_dict
+from econsat.errors import CatalogError, EmptySearchError, ParameterError
 from econsat.stac import _filter, _period
 from econsat.stac._api import Api, is_api
-from econsat.stac._checkpoint import Checkpoint, Secrets
 from econsat.stac._display import escape_texts
 from econsat.stac._extent import bbox_of, span_of
 from econsat.stac._http import JsonReader, is_url, shown
 from econsat.stac._laads import URL as _LAADS_URL, Laads
 from econsat.stac._light_every_night import URL as _LEN_URL, LightEveryNight
-from econsat.stac._provenance import package_version
-from econsat.stac._results import absolute, order, served, warn_truncated, warn_undated
+from econsat.stac._results import order, warn_truncated, warn_undated
+from econsat.stac._search import Asked, Backend, Place, area_of, nothing, search
 from econsat.stac._snapshot import Snapshot, is_snapshot
-from econsat.stac._source import Found, Query, Source, check_options
-from econsat.stac._static import StaticTree, select, to_item
-from econsat.stac._store import Store
+from econsat.stac._source import Source, check_options
+from econsat.stac._static import StaticTree
 
 __all__ = ["NAMES", "Catalog", "open_catalog"]
 
@@ -64,8 +49,6 @@ NAMES: Mapping[str, str] = {
 _SOURCES: Mapping[str, Callable[..., Source]] = {"light-every-night": LightEveryNight, "cmr-laads": Laads}
 # OGC API - Features, 7.15.2: the largest limit that its example allows, and pystac-client with it.
 _MAX_PAGE = 10_000
-# Items a line of a checkpoint.
-_BATCH = 500
 
 
 def open_catalog(
@@ -148,10 +131,10 @@ def open_catalog(
     if not is_url(href) and is_snapshot(href):
         return Catalog(_stem(href), href, Snapshot(href), access=access, modifier=modifier)
     reader = JsonReader(access, home=href)
-    root = reader.read(href)
+    root, base = reader.locate(href)
     backend: Api | StaticTree | Snapshot
     if is_url(href) and is_api(root):
-        backend = Api(href, access=access)
+        backend = Api(href, access=access, base=base)
     elif root.get("type") == "FeatureCollection":
         if is_url(href):
             raise CatalogError(
@@ -159,7 +142,7 @@ def open_catalog(
             )
         return Catalog(_stem(href), href, Snapshot(href), access=access, modifier=modifier)
     else:
-        backend = StaticTree(href, root, reader=reader)
+        backend = StaticTree(href, root, reader=reader, base=base)
     return Catalog(name or str(root.get("id", href)), href, backend, access=access, modifier=modifier)
 
 
@@ -190,7 +173,7 @@ def _locate(source: str) -> tuple[str, str]:
         except ValueError as error:
             raise CatalogError(f"{source!r} is no address: {error}") from error
         return "", source
-    path = Path(unquote(urlsplit(source).path) if source.lower().startswith("file://") else source)
+    path = Path(unquote(urlsplit(source).path) if source.lower().startswith("file://") else source).expanduser()
     if path.is_dir():
         inside = [path / name for name in ("catalog.json", "collection.json")]
         path = next((each for each in inside if each.is_file()), inside[0])
@@ -202,30 +185,6 @@ def _locate(source: str) -> tuple[str, str]:
         f"no catalog {source!r}: it is neither a known name ({', '.join(NAMES)}), nor an http(s) address, "
         f"nor a file or a folder with a catalog.json here.{hint}"
     )
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """What is searched for."""
-
-    collections: list[str] | None
-    region: BaseGeometry | None
-    period: _period.Interval | None
-    condition: Mapping[str, Any] | None
-    max_items: int | None
-    page_size: int | None
-    progress: Callable[..., Any] | None
-
-
-@dataclass(frozen=True)
-class _Came:
-    """What a search found."""
-
-    items: list[pystac.Item]
-    matched: int | None
-    stopped: str = ""
-    hint: str = ""
-    about: dict[str, Any] = field(default_factory=dict)
 
 
 class Catalog:
@@ -243,7 +202,7 @@ class Catalog:
         self,
         name: str,
         url: str,
-        backend: Api | StaticTree | Snapshot | Source,
+        backend: Backend,
         *,
         access: Access | None = None,
         modifier: Callable[[pystac.Item], object] | None = None,
@@ -396,7 +355,7 @@ class Catalog:
         if page_size is not None and (isinstance(page_size, bool) or page_size not in range(1, _MAX_PAGE + 1)):
             raise CatalogError(f"page_size = {page_size!r}: a whole number from 1 to {_MAX_PAGE} is needed")
         names = self._names(collections)
-        area = _area(region)
+        area = area_of(region)
         interval = None if period is None else _period.parse(period)
         condition = None if filter is None else _filter.parse(filter)
         about = {
@@ -409,8 +368,9 @@ class Catalog:
             "max_items": None if max_items is None else int(max_items),
         }
         most = None if max_items is None else int(max_items)
-        asked = _Asked(names, area, interval, condition, most, page_size, progress)
-        came = self._came(asked, about, resume)
+        asked = Asked(names, area, interval, condition, most, page_size, progress)
+        place = Place(self.name, self.url, self._backend, self._access, self._bodies)
+        came = search(place, asked, about, resume=resume)
         found = came.items
         if came.stopped:
             warn_truncated(len(found), came.matched, came.stopped)
@@ -424,7 +384,8 @@ class Catalog:
             for item in found:
                 self._modifier(item)
         if not found and not allow_empty:
-            raise EmptySearchError(f"{self._nothing(names, area, period, filter)}{came.hint and f' {came.hint}'}")
+            said = nothing(place, asked, period=period, condition=filter)
+            raise EmptySearchError(f"{said}{came.hint and f' {came.hint}'}")
         extra = {
             "econsat:catalog": self.name,
             "econsat:matched": came.matched,
@@ -432,81 +393,6 @@ class Catalog:
             "econsat:search": {**about, "matched": came.matched, "returned": len(found), **came.about},
         }
         return pystac.ItemCollection(found, extra_fields=extra, clone_items=False)
-
-    def _came(self, asked: _Asked, about: dict[str, Any], resume: str | os.PathLike[str] | None) -> _Came:
-        """Search, or go on with a search, or take what a finished one found."""
-        now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-        stamp = {"retrieved_at": now, "econsat_version": package_version()}
-        if resume is None:
-            self._check(asked.collections)
-            return replace(self._ask(asked, None), about={**stamp, **self._origin()})
-        secrets = Secrets(self.url, self._access.headers or {})
-        shape = None if asked.region is None else hashlib.sha256(shapely.to_wkb(asked.region)).hexdigest()
-        checkpoint = Checkpoint(resume, {**about, "region": shape}, secrets=secrets)
-        if checkpoint.done is not None:
-            done = checkpoint.done
-            items = [to_item(body) for line in checkpoint.lines for body in line.get("found", ())]
-            about = {**done["about"], "resumed": {"from": checkpoint.path.name, "asked_again": False}}
-            return _Came(items, done["matched"], done["stopped"], done["hint"], about)
-        kept = checkpoint.kept
-        try:
-            self._check(asked.collections)
-            came = self._ask(asked, checkpoint)
-        except KeyboardInterrupt as error:
-            error.add_note(checkpoint.advice())
-            raise
-        except CatalogError as error:
-            if isinstance(error.__cause__, AccessError) and not isinstance(error.__cause__, RefusedError):
-                raise SearchInterruptedError(f"{error}; {checkpoint.advice()}") from error.__cause__
-            raise
-        resumed = {"from": checkpoint.path.name, "asked_again": True, "kept": kept} if kept else None
-        about = {**stamp, **self._origin(), **({"resumed": resumed} if resumed else {})}
-        batches = ([as_dict(i) for i in came.items[k : k + _BATCH]] for k in range(0, len(came.items), _BATCH))
-        checkpoint.finish(batches, matched=came.matched, stopped=came.stopped, hint=came.hint, about=about)
-        return replace(came, about=about)
-
-    def _origin(self) -> dict[str, Any]:
-        return {"snapshot": self._backend.about} if isinstance(self._backend, Snapshot) else {}
-
-    def _ask(self, asked: _Asked, checkpoint: Checkpoint | None) -> _Came:
-        if isinstance(self._backend, Api):
-            answer = self._backend.find(
-                collections=asked.collections,
-                region=asked.region,
-                period=asked.period,
-                condition=asked.condition,
-                max_items=asked.max_items,
-                page_size=asked.page_size,
-                progress=asked.progress,
-                checkpoint=checkpoint,
-            )
-            found = [absolute(served(to_item(body), self.url)) for body in answer.bodies]
-            stopped = f"the server {shown(self.url)}, which stopped paging early" if answer.short else ""
-            return _Came(found, answer.matched, stopped)
-        with Store(checkpoint) if checkpoint is not None else nullcontext() as store:
-            if isinstance(self._backend, (StaticTree, Snapshot)):
-                if asked.condition is not None:
-                    _filter.check(asked.condition)
-                if isinstance(self._backend, Snapshot):
-                    bodies = self._backend.items(asked.collections, progress=asked.progress)
-                else:
-                    bodies = self._backend.items(asked.collections, progress=asked.progress, store=store)
-                found = select(bodies, region=asked.region, period=asked.period, condition=asked.condition)
-                return _Came(found, len(found))
-            names = asked.collections or [str(body["id"]) for body in self._bodies()]
-            seen: Found = self._backend.find(
-                Query(
-                    names,
-                    asked.region,
-                    asked.period,
-                    asked.condition,
-                    asked.max_items,
-                    asked.page_size,
-                    asked.progress,
-                    store,
-                )
-            )
-            return _Came(list(seen.items), seen.matched, seen.stopped, seen.hint)
 
     def _names(self, collections: str | Iterable[str] | None) -> list[str] | None:
         """Return the ids that are asked for, None for all."""
@@ -520,51 +406,3 @@ class Catalog:
         if not wanted:
             raise CatalogError("`collections` is empty: name at least one, or leave it out for all")
         return list(dict.fromkeys(wanted))
-
-    def _check(self, wanted: list[str] | None) -> None:
-        """Refuse collections that are not there."""
-        if wanted is None:
-            return
-        known = [str(body.get("id")) for body in self._bodies()]
-        for each in wanted:
-            if each not in known:
-                near = difflib.get_close_matches(each, known, n=3, cutoff=0.5)
-                hint = f" Close: {', '.join(near)}." if near else ""
-                listing = ", ".join(known[:40]) + (f" and {len(known) - 40} more" if len(known) > 40 else "")
-                raise CatalogError(f"no collection {each!r} in the catalog {self.name!r}.{hint} There are: {listing}.")
-
-    def _nothing(self, wanted: list[str] | None, area: BaseGeometry | None, period: Any, condition: Any) -> str:
-        asked = [
-            f"collections {wanted}" if wanted else "all collections",
-            f"a region within {_round(area.bounds)}" if area is not None else "",
-            f"period {period!r}" if period is not None else "",
-            f"filter {condition!r}" if condition is not None else "",
-        ]
-        offers = []
-        for body in self._bodies():
-            if wanted is None or body.get("id") in wanted:
-                start, end = span_of(body)
-                span = (
-                    f"{start:%Y-%m-%d}" if start is not pd.NaT else "..",
-                    f"{end:%Y-%m-%d}" if end is not pd.NaT else "..",
-                )
-                box = bbox_of(body)
-                offers.append(f"{body.get('id')}: {_round(box) if box else 'no extent'}, {span[0]} to {span[1]}")
-        listing = "; ".join(offers[:8]) + (f"; and {len(offers) - 8} more" if len(offers) > 8 else "")
-        return (
-            f"nothing in the catalog {self.name!r} for {', '.join(a for a in asked if a)}. On offer (west, "
-            "south, east, "
-            f"north; from, to): {listing}. Change `region`, `period` or `filter`, or pass allow_empty=True."
-        )
-
-
-def _area(region: Any) -> BaseGeometry | None:
-    if region is None:
-        return None
-    from econsat import regions
-
-    return shapely.union_all(regions.read(region).geometry.to_numpy())
-
-
-def _round(bounds: Iterable[float]) -> tuple[float, ...]:
-    return tuple(round(float(v), 2) for v in bounds)
