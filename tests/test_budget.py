@@ -321,6 +321,48 @@ class TestLevels:
         assert cube.red.shape == (1, 1000, 1100)
         assert "budget" not in [s["step"] for s in cube.attrs["provenance"]["steps"]]
 
+    @pytest.mark.parametrize("size", [(601, 433), (257, 999)])
+    @pytest.mark.parametrize("order", [(2, 4), (4, 2)])
+    @pytest.mark.parametrize("far", [True, False])
+    def test_pixels_are_those_of_gdals_overviews(
+        self, tmp_path: Path, server: FaultServer, size: tuple[int, int], order: tuple[int, ...], far: bool
+    ) -> None:
+        # Nowhere is it written that the finest overview comes first.
+        place = {
+            "crs": "EPSG:32631",
+            "bounds": (500_000.0, 4_990_000.0, 500_000.0 + 10 * size[1], 4_990_000.0 + 10 * size[0]),
+        }
+        path = make_raster(
+            tmp_path / "odd.tif",
+            _noise(*size, seed=4),
+            nodata=0,
+            cog=False,
+            tiled=True,
+            blockxsize=64,
+            blockysize=64,
+            **place,
+        )
+        for factor in order:
+            with rasterio.open(path, "r+") as sink:
+                sink.build_overviews([factor], rasterio.enums.Resampling.average)
+        items = _serve(server, [make_item("odd", assets={"red": path})])
+        if not far:
+            # A file of this machine beside one of a server.
+            items.append(make_item("here", assets={"red": path}, datetime="2020-01-05T00:00:00Z"))
+        full = plan(items[:1], headers="read", access=Access(retries=0))
+        for factor in (2, 4):
+            level = full.levels.set_index("factor").loc[factor]
+            cube = _quiet(items, budget=int(level.bytes_upper), access=Access(retries=0), chunks=None)
+            with rasterio.open(path) as source:
+                n = source.overviews(1).index(factor)
+            with rasterio.open(path, overview_level=n) as source:
+                expected = source.read(1).astype(float)
+                expected[expected == 0] = np.nan
+                for step in cube.red.values:
+                    np.testing.assert_array_equal(step, expected)
+                assert float(cube.x[0]) == pytest.approx(source.transform.c + source.transform.a / 2)
+                assert float(cube.y[0]) == pytest.approx(source.transform.f + source.transform.e / 2)
+
     @pytest.mark.parametrize("apart", [10_010.0, 10_060.0])
     def test_odd_sizes_still_make_one_grid(self, tmp_path: Path, server: FaultServer, apart: float) -> None:
         # 1001 pixels make 500 of 20.02 m. Neighbours whose full resolutions share a grid may not share that one.
@@ -397,6 +439,14 @@ class TestRefusals:
             with pytest.raises(BudgetError, match="'pop' holds counts per pixel"):
                 load(items, budget="1 MB")
             assert load(items, budget="100 MB").pop.shape == (1, 1000, 1100)
+
+    @pytest.mark.parametrize("resampling", ["sum", {"red": "sum"}])
+    def test_who_asks_for_sums_has_counts(self, scenes: list[pystac.Item], resampling: Any) -> None:
+        with pytest.raises(BudgetError, match=r"'red' holds counts per pixel.* loses the sum"):
+            load(scenes, budget="200 kB", resampling=resampling, resolution=200, access=Access(retries=0))
+        # Full resolution keeps them.
+        whole = load(scenes, budget="100 MB", resampling=resampling, resolution=200, access=Access(retries=0))
+        assert float(whole.red[0].sum()) == pytest.approx(float(_noise(seed=1).sum()), rel=1e-6)
 
     def test_classes(self, tmp_path: Path, server: FaultServer) -> None:
         path = make_raster(tmp_path / "a.tif", _noise(), blocksize=128, **_UTM)

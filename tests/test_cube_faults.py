@@ -183,7 +183,7 @@ class TestRecord:
             load(items, on_error="record", max_failed=0.28)
 
     def test_a_file_that_breaks_off_in_many_places_is_one(self, tmp_path: Path) -> None:
-        place = {"crs": "EPSG:32631", "bounds": (500_000, 0, 522_000, 22_000), "overviews": False}
+        place = {"crs": "EPSG:32631", "bounds": (500_000, 0, 522_000, 22_000)}
         noise = np.random.default_rng(0).integers(1, 60_000, (2200, 2200)).astype("uint16")
         paths = [make_raster(tmp_path / f"{name}.tif", noise, nodata=0, **place) for name in "ab"]
         content = bytearray(paths[1].read_bytes())

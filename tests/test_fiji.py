@@ -14,8 +14,10 @@ from shapely.geometry import box
 
 import econsat
 from econsat import load, zonal
+from econsat.access import Access
+from econsat.access.transport import transport_of
 from econsat.stac._bounds import across
-from econsat.testing import make_catalog, make_item, make_raster
+from econsat.testing import FaultServer, make_catalog, make_item, make_raster
 
 FIJI = shapely.union_all([box(179.5, -18, 180, -17), box(-180, -18, -179.6, -17)])
 _SIZE = (100, 100)
@@ -104,7 +106,9 @@ class TestLoad:
 
     @pytest.mark.parametrize("bounds", [(-180, -90, 180, 90), (0, -90, 360, 90)])
     @pytest.mark.parametrize("lazily", [True, False])
-    def test_one_raster_of_the_whole_earth(self, tmp_path: Path, bounds: tuple[float, float, float, float], lazily: bool) -> None:
+    def test_one_raster_of_the_whole_earth(
+        self, tmp_path: Path, bounds: tuple[float, float, float, float], lazily: bool
+    ) -> None:
         rows, columns = np.mgrid[:180, :360]
         values = (1000.0 * rows + columns).astype("float32")
         path = make_raster(tmp_path / "g.tif", values, bounds=bounds)
@@ -185,3 +189,36 @@ class TestArc:
         assert arc[1] - arc[0] <= 180.0
         for west, east in spans:
             assert any(arc[0] - 1e-6 <= west + t and east + t <= arc[1] + 1e-6 for t in (0.0, 360.0))
+
+
+class TestPlan:
+    """What a plan says of a region on both sides is what the transport counts."""
+
+    @pytest.mark.parametrize(
+        ("kind", "arguments", "chunks"),
+        [
+            ("sides", {}, None),
+            ("sides", {}, 200),
+            ("sides", {"crs": "utm", "resolution": 1000, "resampling": "bilinear"}, "auto"),
+            ("sides", {"crs": "EPSG:4326", "resolution": 0.01, "resampling": "average"}, "auto"),
+            ("earth", {}, None),
+            ("earth", {"crs": "EPSG:3460", "resolution": 2000}, "auto"),
+        ],
+    )
+    def test_to_the_byte(self, tmp_path: Path, kind: str, arguments: dict[str, Any], chunks: Any) -> None:
+        noise = np.random.default_rng(0).integers(1, 60_000, (600, 600)).astype("uint16")
+        sides = {"a": (179, -18, 180, -17), "b": (-180, -18, -179, -17)}
+        access = Access(retries=0)
+        with FaultServer(tmp_path) as server:
+            items = []
+            for name, bounds in (sides if kind == "sides" else {"earth": (-180, -90, 180, 90)}).items():
+                path = make_raster(tmp_path / f"{name}.tif", noise, bounds=bounds, blocksize=128, nodata=0)
+                items.append(make_item(name, assets={"b": path}))
+                items[-1].assets["b"].href = server.url(f"/{name}.tif")
+            cost = econsat.plan(items, region=FIJI, headers="read", access=access, chunks=chunks, **arguments)
+            before = transport_of(access).tally.snapshot()
+            load(items, region=FIJI, access=access, chunks=chunks, **arguments).compute()
+            spent = transport_of(access).tally - before
+        assert (spent.requests, spent.bytes) == (cost.requests, cost.bytes)
+        # One look at each header, and a part of the pixels.
+        assert 0 < cost.bytes < sum(path.stat().st_size for path in tmp_path.glob("*.tif"))

@@ -194,7 +194,7 @@ def afford(
     }
     if chosen.factor == 1:
         return Choice(chosen.target, 1, step, None)
-    _fit_for_overviews(about, chosen.factor, budget, full)
+    _fit_for_overviews(about, chosen.factor, budget, full, resampling)
     note = (
         f"read from overviews by a factor of {chosen.factor}, to keep within a budget of {budget:,} bytes ({nbytes:,} "
         f"instead of {full:,}); overviews hold what their producer's resampling left, which the files do not state"
@@ -229,10 +229,14 @@ def _too_little(budget: int, costs: Mapping[int, int], rasters: Sequence[Raster]
     )
 
 
-def _fit_for_overviews(about: Sequence[Wanted], factor: int, budget: int, full: int) -> None:
+def _fit_for_overviews(
+    about: Sequence[Wanted], factor: int, budget: int, full: int, resampling: str | Mapping[str, str]
+) -> None:
     """Refuse bands that mean nothing once they were averaged: counts per pixel, and classes."""
     for w in about:
-        kind = _unfit(w)
+        method = resampling if isinstance(resampling, str) else resampling.get(w.variable)
+        # Who wants sums says that these are counts.
+        kind = "counts per pixel" if method == "sum" else _unfit(w)
         if kind is not None:
             raise BudgetError(
                 f"{label(w)}: {w.variable!r} holds {kind}, and its overviews do not state how they were made: with "

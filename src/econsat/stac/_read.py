@@ -67,7 +67,13 @@ def settings() -> dict[str, Any]:
 def _open(target: str, drivers: tuple[str, ...], level: int = 0) -> rasterio.DatasetReader:
     if "://" in target:
         raise AssertionError("GDAL is not given addresses")
-    options = {"overview_level": level - 1} if level else {}
+    options = {}
+    if level:
+        with _open(target, drivers) as whole:
+            factors = whole.overviews(1)
+        # GDAL counts overviews as they stand in the file, we count them from the finest.
+        finest = sorted(range(len(factors)), key=factors.__getitem__)
+        options = {"overview_level": finest[level - 1] if level <= len(finest) else level - 1}
     # One driver at a time: rasterio.open takes no list, and without a driver GDAL tries all it has.
     for driver in drivers[:-1]:
         try:

@@ -31,8 +31,8 @@ _CRS: Final = (KEYS, 34736, 34737)
 _PLACE: Final = (SCALE, TIES, MATRIX, *_CRS)
 # GDAL's GTiff driver: metadata (scales, offsets, units) and the fill value.
 _GDAL: Final = (42112, 42113)
-# TIFF 6.0 section 18: extra samples of kind 1 and 2 are alpha. GDAL (GDALRasterBand::GetMaskFlags) masks by it the other
-# bands of two, or of four, where no fill value is stated.
+# TIFF 6.0 section 18: extra samples of kind 1 and 2 are alpha. GDAL (GDALRasterBand::GetMaskFlags) masks by it the
+# other bands of two, or of four, where no fill value is stated.
 _EXTRA, _ALPHA, _FILL = 338, (1, 2), 42113
 _RASTER_TYPE, _POINT = 1025, 2
 _SHORT, _LONG, _DOUBLE, _LONG8 = 3, 4, 12, 16
