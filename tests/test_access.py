@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import http.server
+import multiprocessing
+import os
+import socket
+import subprocess
+import sys
+import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +23,7 @@ from econsat.access.remote import RemoteFile
 from econsat.access.signing import from_function
 from econsat.access.transport import Transport
 from econsat.errors import AccessError
-from econsat.testing import FaultServer
+from econsat.testing import Fault, FaultServer
 
 BODY = bytes(i * 7 % 251 for i in range(4000))
 
@@ -170,3 +176,136 @@ def test_a_download_is_not_put_together_of_two_files(
             assert caught.value.kind == "length"
             assert not target.exists()
     assert 1000 in calls
+
+
+def _piece_of(transport: Transport, file: RemoteFile, answers: Any) -> None:
+    try:
+        own = transport.piece(file.href, 5, 15).body
+        answers.put((own, file.read([(20, 30)]), sum(map(len, transport._connector._idle.values()))))
+    except BaseException as error:  # noqa: BLE001
+        answers.put(repr(error))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_process_that_forks_takes_neither_sockets_nor_locks_along(tmp_path: Path) -> None:
+    (tmp_path / "a.bin").write_bytes(BODY)
+    context = multiprocessing.get_context("fork")
+    with FaultServer(tmp_path) as server, Transport(Access(retries=0)) as transport:
+        file = RemoteFile(server.url("/a.bin"), transport=transport)
+        assert file.read([(0, 10)]) == [BODY[:10]]
+        held = [transport._lock, transport._connector._lock, transport.tally._lock, file._lock, file._opening]
+        for lock in held:
+            # As another thread might hold it just then.
+            lock.acquire()
+        answers = context.Queue()
+        child = context.Process(target=_piece_of, args=(transport, file, answers))
+        child.start()
+        for lock in held:
+            lock.release()
+        try:
+            got = answers.get(timeout=30)
+        finally:
+            child.kill()
+            child.join()
+        assert got == (BODY[5:15], [BODY[20:30]], 1)
+        # The parent's own connection is still good.
+        before = server.connections if hasattr(server, "connections") else None
+        assert transport.piece(file.href, 0, 4000).body == BODY
+        assert before is None or server.connections == before
+
+
+@pytest.mark.parametrize("how", ["silent", "pause"])
+def test_a_process_that_ends_does_not_wait_for_a_server(how: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        answer = b"" if how == "silent" else b"HTTP/1.1 503 Busy\r\nRetry-After: 100\r\nContent-Length: 0\r\n\r\n"
+        code = f"""
+            import threading, time
+            from econsat.access import Access
+            from econsat.access.transport import transport_of
+
+            transport = transport_of(Access(timeout=300.0, retries=9))
+            futures = [transport.pool.submit(transport.piece, {href(listening)!r}, 0, 5) for _ in range(3)]
+            while transport.tally.requests < 3:
+                time.sleep(0.01)
+            time.sleep(0.3)
+            raise KeyboardInterrupt
+        """
+        conversations = []
+
+        def serve() -> None:
+            while True:
+                try:
+                    conversation, _ = listening.accept()
+                except OSError:
+                    return
+                conversations.append(conversation)
+                conversation.sendall(answer)
+
+        threading.Thread(target=serve, daemon=True).start()
+        try:
+            # It would take minutes.
+            done = subprocess.run(
+                [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=60, check=False
+            )
+        finally:
+            for conversation in conversations:
+                conversation.close()
+        assert "KeyboardInterrupt" in done.stderr.splitlines()[-1]
+
+
+def href(listening: socket.socket) -> str:
+    return f"http://127.0.0.1:{listening.getsockname()[1]}/a.bin"
+
+
+def test_a_long_range_has_more_time_than_a_short_one(tmp_path: Path) -> None:
+    (tmp_path / "a.bin").write_bytes(bytes(1 << 20))
+    now = [0.0]
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    # Each refusal asks for 100 s.
+    with FaultServer(tmp_path) as server:
+        access = Access(total=150.0, retries=5, backoff=0.0)
+        with Transport(access, clock=lambda: now[0], sleep=sleep) as transport:
+            server.fail("/a.bin", *[Fault(status=503, headers={"Retry-After": "100"})] * 2)
+            assert len(transport.piece(server.url("/a.bin"), 0, 1 << 20).body) == 1 << 20
+            server.heal()
+            server.fail("/a.bin", *[Fault(status=503, headers={"Retry-After": "100"})] * 2)
+            with pytest.raises(AccessError, match="total=150"):
+                transport.piece(server.url("/a.bin"), 0, 100)
+
+
+def test_a_status_line_shows_no_secret_and_moves_no_cursor(scripted: Callable[..., str], transport: Transport) -> None:
+    secret = "planted%2FSECRET%3D0123"
+
+    def answer(handler: Any) -> None:
+        body = f"<Error><Message>wrong: {secret}</Message></Error>".encode()
+        handler.reply(404, body, {}, reason=f"no \x1b[31m {secret} " + 200 * "x")
+
+    with pytest.raises(AccessError) as caught:
+        transport.piece(f"{scripted(answer)}?sig={secret}", 0, 5)
+    text = str(caught.value)
+    assert "planted" not in text
+    assert text.isprintable()
+    assert "xxxx" in text
+    assert 100 * "x" not in text
+
+
+def test_what_the_environment_says_later_counts(
+    scripted: Callable[..., str], transport: Transport, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    connector = transport._connector
+    key = ("https", "example.org", 443)
+    for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    assert connector._proxy(key) is None
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:3128")
+    assert connector._proxy(key) == "http://127.0.0.1:3128"
+    first = connector._context()
+    assert connector._context() is first
+    import certifi
+
+    monkeypatch.setenv("SSL_CERT_FILE", certifi.where())
+    assert connector._context() is not first

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from econsat.access._answer import Answer
-from econsat.access._content import looks_expired, said
+from econsat.access._content import looks_expired, said, scrubbed
 from econsat.access._exchange import Ask, Exchange, host_of
 from econsat.access._retry import MAX_RETRY_AFTER, PASSING, Breaker, pause, retry_after
 from econsat.access._tally import Tally
@@ -23,6 +24,7 @@ T = TypeVar("T")
 
 # As much of an error's body as is looked at for the server's own words.
 _SAID = 4096
+_REASON = 80
 # Faults that tell of the host rather than of one file.
 _OF_THE_HOST = frozenset({"connection", "name", "timeout"})
 # Idle connections that a server may have closed just when they were used.
@@ -39,6 +41,14 @@ class Attempts:
     tally: Tally
     clock: Callable[[], float]
     sleep: Callable[[float], object]
+    ending: Callable[[], bool] = field(default=lambda: False)
+
+    def after_fork(self, ending: threading.Event) -> None:
+        """Take new locks and another end, in a process that forked."""
+        self.breaker.renew_lock()
+        if isinstance(getattr(self.sleep, "__self__", None), threading.Event):
+            self.sleep = ending.wait
+        self.ending = ending.is_set
 
     def perform(
         self,
@@ -47,6 +57,7 @@ class Attempts:
         *,
         ok: Collection[int],
         advanced: Callable[[], int] | None = None,
+        grace: float = 0.0,
     ) -> T:
         """Return what `take` makes of the first answer that it accepts.
 
@@ -61,22 +72,32 @@ class Attempts:
         advanced : callable, optional
             The bytes that are kept from try to try. Each try that adds some starts the count of tries, and the time,
             anew.
+        grace : float
+            Seconds that it may take beyond `access.total`.
         """
         began = self.clock()
         try:
-            return self._perform(ask, take, ok, advanced)
+            return self._perform(ask, take, ok, advanced, total=self.access.total + grace)
         finally:
             self.tally.add(seconds=self.clock() - began)
 
     def _perform(
-        self, ask: Ask, take: Callable[[Answer, str], T], ok: Collection[int], advanced: Callable[[], int] | None
+        self,
+        ask: Ask,
+        take: Callable[[Answer, str], T],
+        ok: Collection[int],
+        advanced: Callable[[], int] | None,
+        *,
+        total: float,
     ) -> T:
         access, host = self.access, host_of(ask.href)
-        deadline = self.clock() + access.total
+        deadline = self.clock() + total
         tries = 1 if self.breaker.once_only(host) else access.retries + 1
         attempt, stale, fresh, signed_again = 0, 0, False, False
         while True:
             attempt += 1
+            if self.ending():
+                raise self._error(ask, TryError("connection", "the process is ending"), attempt, host)
             self._hold_back(host, deadline)
             watch = Watch(
                 self.clock,
@@ -180,7 +201,7 @@ def _refusal(answer: Answer, secrets: Secrets) -> TryError:
     expired = status in (400, 401, 403) and looks_expired(body)
     return TryError(
         "expired" if expired else "status",
-        f"HTTP {status} {answer.reason}".rstrip() + said(body, secrets),
+        f"HTTP {status} {scrubbed(answer.reason[:_REASON], secrets)}".rstrip() + said(body, secrets),
         passing=status in PASSING,
         status=status,
         wait=retry_after(answer.headers, time.time()) if status in PASSING else None,

@@ -7,24 +7,23 @@ their log and their errors.
 from __future__ import annotations
 
 import http.client
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
+from weakref import WeakSet
 
 import urllib3.connection
 
 from econsat.access._answer import Answer
 from econsat.access._names import Names
-from econsat.access._surroundings import proxy_for, proxy_login, trust
+from econsat.access._surroundings import proxy_for, proxy_login, surroundings, trust
 from econsat.access._watch import Hidden, Response, StoppedError, TryError, Watch, meaning
 from econsat.errors import RefusedError
-
-if TYPE_CHECKING:
-    import socket
 
 __all__ = ["Connector"]
 
@@ -84,8 +83,9 @@ class Connector:
         self._names = Names(clock)
         self._idle: dict[Key, list[Any]] = {}
         self._lock = threading.Lock()
-        self._tls: ssl.SSLContext | None = None
-        self._proxies: dict[Key, str | None] = {}
+        self._tls: tuple[tuple[str | None, ...], ssl.SSLContext] | None = None
+        self._proxies: dict[Key, tuple[tuple[str | None, ...], str | None]] = {}
+        self._sockets: WeakSet[socket.socket] = WeakSet()
         self._closed = False
 
     def ask(self, method: str, href: str, *, body: bytes | None, headers: Mapping[str, str], watch: Watch) -> Answer:
@@ -113,6 +113,7 @@ class Connector:
             if connection.sock is None:
                 connection.timeout = watch.patience(watch.connect)
                 connection.connect()
+            self._sockets.add(connection.sock)
             connection.timeout = watch.patience(watch.silence)
             connection.sock.settimeout(connection.timeout)
             # In the spelling that the oldest servers know.
@@ -185,14 +186,33 @@ class Connector:
 
     def _context(self) -> ssl.SSLContext:
         with self._lock:
-            if self._tls is None:
-                self._tls = trust()
-            return self._tls
+            # Whoever is told to name other authorities does so in the same session.
+            named = surroundings()
+            if self._tls is None or self._tls[0] != named:
+                self._tls = named, trust()
+            return self._tls[1]
 
     def _proxy(self, key: Key) -> str | None:
-        if key not in self._proxies:
-            self._proxies[key] = proxy_for(key[0], key[1])
-        return self._proxies[key]
+        named, known = surroundings(), self._proxies.get(key)
+        if known is None or known[0] != named:
+            known = self._proxies[key] = named, proxy_for(key[0], key[1])
+        return known[1]
+
+    def after_fork(self) -> None:
+        """Leave the connections to the parent, in a process that forked."""
+        self._lock = threading.Lock()
+        idle, self._idle, self._sockets = self._idle, {}, WeakSet()
+        for connection in (each for found in idle.values() for each in found):
+            # Only this process's handle: nothing is sent.
+            with suppress(OSError):
+                connection.close()
+
+    def end(self) -> None:
+        """Wake whoever waits for a server, with an error: the process ends."""
+        for each in list(self._sockets):
+            with suppress(OSError, ValueError):
+                # Past TLS, which another thread may be in.
+                socket.socket.shutdown(each, socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close all idle connections; those in use close when they are given back."""

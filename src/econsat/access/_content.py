@@ -12,7 +12,17 @@ from econsat.access._version import tag
 from econsat.access._watch import TryError
 from econsat.access.redact import brief
 
-__all__ = ["MAX_WHOLE", "decoded", "looks_expired", "looks_like_html", "part_of", "said", "same_etag", "span"]
+__all__ = [
+    "MAX_WHOLE",
+    "decoded",
+    "looks_expired",
+    "looks_like_html",
+    "part_of",
+    "said",
+    "same_etag",
+    "scrubbed",
+    "span",
+]
 
 MAX_WHOLE = 8 * 1024 * 1024
 """Bytes of a whole file that is taken from a server that serves no ranges; a longer one is refused."""
@@ -52,9 +62,20 @@ def said(body: bytes, secrets: Iterable[str] = ()) -> str:
     text = body.decode("utf-8", errors="replace")
     found = re.search(r"<Message>([^<]*)", text)
     words = found[1] if found else _reason(text)
-    for secret in secrets:
+    return f": {scrubbed(words, secrets)}" if words.strip() else ""
+
+
+def scrubbed(words: str, secrets: Iterable[str] = ()) -> str:
+    r"""Return a server's words without secrets and without what a terminal would obey, short.
+
+    Examples
+    --------
+    >>> scrubbed("no such abc, \x1b[31m", ["abc"])
+    'no such ..., \\x1b[31m'
+    """
+    for secret in sorted(secrets, key=len, reverse=True):
         words = words.replace(secret, "...")
-    return f": {brief(ValueError(words))}" if words.strip() else ""
+    return brief(ValueError(words)) if words.strip() else ""
 
 
 def _reason(text: str) -> str:

@@ -167,5 +167,8 @@ def _origin(href: str) -> tuple[str, str]:
 def _secrets(href: str, headers: Mapping[str, str]) -> Secrets:
     found = [value for key, value in headers.items() if key not in _HARMLESS]
     found += [word for value in found for word in value.split()]
-    found += [value for _, value in parse_qsl(urlsplit(href).query)]
+    query = urlsplit(href).query
+    found += [value for _, value in parse_qsl(query)]
+    # A server may quote them as they were sent.
+    found += [piece.partition("=")[2] for piece in query.split("&")]
     return Secrets(text for text in found if len(text) >= _SECRET_LENGTH)

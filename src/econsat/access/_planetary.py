@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from econsat.access._hosts import at
+from econsat.access._process import at_fork
 from econsat.access._secret import Secret
 from econsat.access.parse import parse_json
 from econsat.access.redact import brief, shown, unsigned
@@ -105,6 +106,10 @@ class PlanetaryComputer:
     ) -> None:
         self._endpoint, self._hosts, self._key, self._access, self._signed = endpoint, hosts, key, access, signed
         self._start()
+        at_fork(self)
+
+    def _after_fork(self) -> None:
+        self._start()
 
     def _start(self) -> None:
         self._lock = threading.Lock()
@@ -123,6 +128,7 @@ class PlanetaryComputer:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._start()
+        at_fork(self)
 
     def owns(self, href: str) -> bool:
         """Say whether an address is a blob of the storage."""

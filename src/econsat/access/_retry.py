@@ -108,6 +108,10 @@ class Breaker:
         self._hosts: dict[str, _Host] = {}
         self._lock = threading.Lock()
 
+    def renew_lock(self) -> None:
+        """Take a new lock, in a process that forked while another thread may have held this one."""
+        self._lock = threading.Lock()
+
     def wait(self, host: str) -> float:
         """Return the seconds to hold a request of a host back."""
         state = self._hosts.get(host)

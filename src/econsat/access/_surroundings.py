@@ -13,9 +13,15 @@ from urllib3.util import make_headers
 
 from econsat.access._watch import TryError
 
-__all__ = ["proxy_for", "proxy_login", "trust"]
+__all__ = ["proxy_for", "proxy_login", "surroundings", "trust"]
 
 _CA = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_PROXIES = tuple(spell(f"{kind}_proxy") for kind in ("http", "https", "all", "no") for spell in (str.lower, str.upper))
+
+
+def surroundings() -> tuple[str | None, ...]:
+    """Return what the environment says now, to find out whether it still says the same."""
+    return tuple(os.environ.get(name) for name in (*_CA, "SSL_CERT_DIR", *_PROXIES))
 
 
 def proxy_for(scheme: str, host: str) -> str | None:

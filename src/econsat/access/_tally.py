@@ -67,6 +67,10 @@ class Tally:
             if host is not None and requests:
                 self.by_host[host] += requests
 
+    def renew_lock(self) -> None:
+        """Take a new lock, in a process that forked while another thread may have held this one."""
+        self._lock = threading.Lock()
+
     def snapshot(self) -> Tally:
         """Return a copy that no longer changes."""
         with self._lock:

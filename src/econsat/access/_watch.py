@@ -182,7 +182,8 @@ def meaning(error: Exception) -> TryError:
     if isinstance(error, ssl.SSLCertVerificationError):
         return TryError(
             "tls",
-            f"its TLS certificate is not trusted: {error.verify_message}; SSL_CERT_FILE names other authorities",
+            f"its TLS certificate is not trusted: {error.verify_message}; to trust an authority of your own, set the "
+            "environment variable SSL_CERT_FILE to the file of its certificate",
         )
     if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
         return TryError("connection", "the TLS connection broke off", passing=True)

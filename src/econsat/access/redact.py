@@ -135,7 +135,7 @@ def shown(href: str) -> str:
     if "://" in href or is_url(href) or href.startswith("//"):
         href = href.partition("?")[0] + ("?..." if asked else "")
     text = href if len(href) <= _MAX_SHOWN else href[: _MAX_SHOWN - 1] + "…"
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    return _printable(text)
 
 
 def brief(error: Exception) -> str:
@@ -148,4 +148,9 @@ def brief(error: Exception) -> str:
     """
     text = re.sub(r"\?[^\s\"')>]+", "?...", str(error))
     text = re.sub(r"://[^\s/?#\"'<>]*@", "://", text)
-    return " ".join(text.split())[:_MAX_SHOWN] or type(error).__name__
+    return _printable(" ".join(text.split())[:_MAX_SHOWN]) or type(error).__name__
+
+
+def _printable(text: str) -> str:
+    # A terminal obeys some characters.
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from econsat.access._hash import multihash as taken_apart
+from econsat.access._process import at_fork
 from econsat.access._ranges import Range, checked, coalesced, gathered, merged, pick, split, without
 from econsat.access._share import share
 from econsat.access._version import Version, tag
@@ -111,9 +112,13 @@ class RemoteFile:
         self.fetched = self.cached = 0
         self._transport, self._signer, self._found_in = transport, signer, found_in
         self._cache, self._expected = cache, expected_size
-        self._lock, self._opening = threading.Lock(), threading.Lock()
+        self._after_fork()
         self._state = _State()
+        at_fork(self)
         self._kept_as: str | None = None
+
+    def _after_fork(self) -> None:
+        self._lock, self._opening = threading.Lock(), threading.Lock()
 
     def __repr__(self) -> str:
         size = "of unknown length" if self.size is None else f"of {self.size} bytes"

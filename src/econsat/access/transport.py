@@ -19,6 +19,7 @@ from econsat.access._connection import Connector
 from econsat.access._content import decoded, part_of
 from econsat.access._download import Download
 from econsat.access._exchange import Ask, Exchange, host_of
+from econsat.access._process import at_end, at_fork
 from econsat.access._replies import Piece, Reply
 from econsat.access._retry import Breaker
 from econsat.access._tally import Tally
@@ -36,6 +37,8 @@ __all__ = ["Piece", "Reply", "Tally", "Transport", "transport_of"]
 
 # First pauses of one request that a host is left alone for when it refuses everybody: 5 s as things are set.
 _PAUSES = 10.0
+# Bytes a second that a range has on a link that 32 of them share at 256 kbit/s: `total` alone would end 4 MiB there.
+_SLOWEST = 1000.0
 
 
 class Transport:
@@ -50,8 +53,8 @@ class Transport:
         Rules, patience and number of connections.
     clock : callable
         Seconds, as `time.monotonic` tells them.
-    sleep : callable
-        Waits for a number of seconds.
+    sleep : callable, optional
+        Waits for a number of seconds, instead of this process.
 
     Attributes
     ----------
@@ -75,20 +78,28 @@ class Transport:
         access: Access,
         *,
         clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], object] = time.sleep,
+        sleep: Callable[[float], object] | None = None,
     ) -> None:
         self.access = access
         self.tally = Tally()
-        self._clock, self._sleep = clock, sleep
+        self._ending = threading.Event()
         self._connector = Connector(access.connections, clock)
         exchange = Exchange(access.policy, self._connector, self.tally)
         self._attempts = Attempts(
-            access, exchange, Breaker(clock, pause=_PAUSES * access.backoff), self.tally, clock, sleep
+            access,
+            exchange,
+            Breaker(clock, pause=_PAUSES * access.backoff),
+            self.tally,
+            clock,
+            self._ending.wait if sleep is None else sleep,
+            self._ending.is_set,
         )
         self._pool: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
         # One that is let go of without being closed leaves no socket behind.
         weakref.finalize(self, _close_in, os.getpid(), self._connector)
+        at_fork(self)
+        at_end(self)
 
     def __repr__(self) -> str:
         return f"<Transport: {self.tally.requests} requests, {self.tally.bytes} bytes>"
@@ -119,6 +130,17 @@ class Transport:
         if pool is not None:
             pool.shutdown(wait=False, cancel_futures=True)
         self._connector.close()
+
+    def _after_fork(self) -> None:
+        self._lock, self._pool, self._ending = threading.Lock(), None, threading.Event()
+        self.tally.renew_lock()
+        self._attempts.after_fork(self._ending)
+        self._connector.after_fork()
+
+    def _at_end(self) -> None:
+        # Threads of the pool, and of other pools, would go on trying while the process waits for them.
+        self._ending.set()
+        self._connector.end()
 
     def request(
         self,
@@ -237,7 +259,7 @@ class Transport:
             return Piece(content, start, total, tag(says.get("etag")), says.get("last-modified") or None, whole)
 
         ask = Ask("GET", href, what, found_in, None, sent, signer)
-        return self._attempts.perform(ask, take, ok=(200, 206, 412, 416))
+        return self._attempts.perform(ask, take, ok=(200, 206, 412, 416), grace=(stop - start) / _SLOWEST)
 
     def download(
         self,
@@ -342,9 +364,22 @@ class Transport:
         )
 
 
-_kept: list[tuple[int, Access, Transport]] = []
-_keeping = threading.Lock()
 _MOST_KEPT = 32
+
+
+class _Shared:
+    """The transports of this process."""
+
+    def __init__(self) -> None:
+        self._after_fork()
+        at_fork(self)
+
+    def _after_fork(self) -> None:
+        # Sockets must not be shared with a process that forked.
+        self.lock, self.kept = threading.Lock(), list[tuple[Access, Transport]]()
+
+
+_shared = _Shared()
 
 
 def transport_of(access: Access) -> Transport:
@@ -355,18 +390,16 @@ def transport_of(access: Access) -> Transport:
     >>> transport_of(Access(retries=3)) is transport_of(Access(retries=3))
     True
     """
-    process = os.getpid()
-    with _keeping:
-        # Sockets must not be shared with a process that forked.
-        _kept[:] = [entry for entry in _kept if entry[0] == process]
-        for i, (_, known, transport) in enumerate(_kept):
+    with _shared.lock:
+        kept = _shared.kept
+        for i, (known, transport) in enumerate(kept):
             if known is access or known == access:
-                _kept.append(_kept.pop(i))
+                kept.append(kept.pop(i))
                 return transport
         transport = Transport(access)
-        _kept.append((process, access, transport))
+        kept.append((access, transport))
         # One that somebody still holds goes on working: it is forgotten here, not closed.
-        del _kept[:-_MOST_KEPT]
+        del kept[:-_MOST_KEPT]
         return transport
 
 
@@ -378,8 +411,7 @@ def _close_in(process: int, connector: Connector) -> None:
 
 @atexit.register
 def _close_all() -> None:
-    with _keeping:
-        for process, _, transport in _kept:
-            if process == os.getpid():
-                transport.close()
-        _kept.clear()
+    with _shared.lock:
+        for _, transport in _shared.kept:
+            transport.close()
+        _shared.kept.clear()
