@@ -439,6 +439,21 @@ class TestFaults:
             image = read_grd(made.folder, polarisation="vv")
         assert image.attrs["provenance"]["steps"][0]["same_pixels_as"] == vh.name
 
+    def test_two_files_that_saw_little_are_not_the_same(self, tmp_path: Path) -> None:
+        dn = np.zeros((400, 260), "uint16")
+        # Between the places that are held against each other.
+        dn[72:80] = _random((8, 260))
+        made = make_grd(tmp_path, dn=dn, shape=dn.shape, polarisations=("vv", "vh"))
+        vv = next(made.folder.glob("measurement/*vv*"))
+        size = vv.stat().st_size
+        with rasterio.open(vv, "r+") as file:
+            dn[75] = dn[76]
+            file.write(dn, 1)
+        assert vv.stat().st_size == size
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            read_grd(made.folder, polarisation="vv")
+
     @pytest.mark.parametrize(
         "options",
         [
@@ -446,6 +461,9 @@ class TestFaults:
             {"quantity": "dn", "noise": True},
             {"resolution": 0},
             {"height": 1e5},
+            {"height": "10"},
+            {"height": True},
+            {"height": float("nan")},
             {"resolution": "10"},
             {"crs": "EPSG:4326"},
             {"crs": "EPSG:none"},

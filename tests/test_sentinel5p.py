@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import xarray as xr
@@ -219,6 +220,33 @@ class TestFaults:
         path, _ = made(tmp_path, change={"latitude": np.full((6, 5), 95.0, "float32")})
         with pytest.raises(GridError, match="not on the Earth"):
             sentinel5p.read(path)
+
+    def test_longitudes_that_run_on_beyond_180_come_back_around(self, tmp_path: Path) -> None:
+        beyond = np.linspace(178, 182, 30, dtype="float32").reshape(6, 5)
+        path, _ = made(tmp_path, change={"longitude": beyond})
+        found = sentinel5p.read(path)["longitude"].values
+        np.testing.assert_allclose(found, np.where(beyond > 180, beyond - 360.0, beyond), atol=1e-4)
+        assert (np.abs(found) <= 180).all()
+
+    def test_a_time_that_was_not_written_is_missing(self, tmp_path: Path) -> None:
+        path, _ = made(tmp_path)
+        with h5py.File(path, "r+") as file:
+            delta = file["PRODUCT/delta_time"]
+            delta.attrs["_FillValue"] = np.int32(-(2**31) + 1)
+            delta[0, 2] = -(2**31) + 1
+        time = sentinel5p.read(path)["time"].values
+        assert np.isnat(time).tolist() == [False, False, True, False, False, False]
+        assert time[3] == np.datetime64("2023-01-01T00:00:02.520")
+
+    def test_swaths_of_two_widths(self, tmp_path: Path) -> None:
+        paths = [made(tmp_path, orbit=27000 + n, pixels=n)[0] for n in (5, 4)]
+        with pytest.raises(GridError, match=r"5 ground pixels a scanline and .* has 4: read one at a time"):
+            sentinel5p.read(paths)
+
+    def test_a_precision_that_one_file_lacks(self, tmp_path: Path) -> None:
+        paths = [made(tmp_path, orbit=27000)[0], made(tmp_path, orbit=27001, leave_out=(f"{NO2}_precision",))[0]]
+        with pytest.raises(ReadError, match=f"{NO2}_precision is in one of"):
+            sentinel5p.read(paths)
 
     @pytest.mark.parametrize(
         "options", [{"qa": 1.0}, {"qa": 75}, {"qa": "0.75"}, {"qa": True}, {"qa": float("nan")}, {"variable": None}]

@@ -68,7 +68,7 @@ def read(
     RadiometryError
         The files are of different collections (their columns are not comparable), or state no units.
     GridError
-        The geolocation leaves the Earth, or does not fit the variable.
+        The geolocation leaves the Earth, or does not fit the variable; or swaths are not of one width.
     ParameterError
         An argument means nothing.
 
@@ -117,10 +117,27 @@ def read(
     if len(units) > 1:
         raise RadiometryError(f"the files state different units of {variable}: {', '.join(sorted(units))}")
     attrs = swaths[0][variable].attrs
+    _alike(swaths, paths)
     whole = swaths[0] if len(swaths) == 1 else xr.concat(swaths, "scanline", combine_attrs="drop_conflicts")
     whole[variable].attrs = attrs
     whole.attrs = _attrs(paths, facts, variable, qa)
     return whole
+
+
+def _alike(swaths: list[xr.Dataset], paths: list[Path]) -> None:
+    """Refuse swaths that cannot be laid one after the other without filling in."""
+    first, name = swaths[0], paths[0].name
+    for swath, path in zip(swaths[1:], paths[1:], strict=True):
+        wide = (first.sizes["ground_pixel"], swath.sizes["ground_pixel"])
+        if wide[0] != wide[1]:
+            raise GridError(
+                f"{name} has {wide[0]} ground pixels a scanline and {path.name} has {wide[1]}: read one at a time."
+            )
+        lacking = set(map(str, first.data_vars)) ^ set(map(str, swath.data_vars))
+        if lacking:
+            raise ReadError(
+                f"{', '.join(sorted(lacking))} is in one of {name} and {path.name} alone: read one at a time."
+            )
 
 
 def _swath(path: Path, variable: str, qa: float | None) -> xr.Dataset:
@@ -162,6 +179,8 @@ def _from(file: Any, path: Path, variable: str, qa: float | None) -> xr.Dataset:
         off = (np.abs(latitude) > 90) | (np.abs(longitude) > 360)
     if off.any():
         raise GridError(f"{path.name}: {int(off.sum())} pixels have latitudes or longitudes that are not on the Earth.")
+    # Some files count longitudes on beyond 180, or to 360.
+    longitude = np.where(np.abs(longitude) > 180, (longitude + 180) % 360 - 180, longitude)
     units = _text(group[variable].attrs.get("units"))
     if not units:
         raise RadiometryError(f"{path.name}: {variable} has no units, so its numbers mean nothing.")
@@ -266,16 +285,19 @@ def _times(file: Any, group: Any, lines: int) -> NDArray[np.datetime64]:
     # By scanline in most products; by ground pixel too in some, where the first is taken.
     if delta.size % lines or not delta.size:
         return unknown
-    milliseconds = delta.reshape(lines, -1)[:, 0].astype("int64")
-    made: NDArray[np.datetime64] = day + milliseconds * np.timedelta64(1, "ms")
-    return made.astype("datetime64[ns]")
+    first = delta.reshape(lines, -1)[:, 0]
+    fill = np.asarray(group["delta_time"].attrs.get("_FillValue", [])).reshape(-1).astype(first.dtype)
+    known = np.isfinite(first) & ~np.isin(first, fill)
+    milliseconds = np.where(known, first, 0).astype("int64")
+    made: NDArray[np.datetime64] = (day + milliseconds * np.timedelta64(1, "ms")).astype("datetime64[ns]")
+    return np.where(known, made, unknown)
 
 
 def _attrs(paths: list[Path], facts: list[dict[str, Any]], variable: str, qa: float | None) -> dict[str, Any]:
     def all_of(key: str) -> str:
         return ", ".join(dict.fromkeys(str(fact[key]) for fact in facts if fact[key]))
 
-    total = sum(fact["pixels"] for fact in facts)
+    total = max(1, sum(fact["pixels"] for fact in facts))
     step = {
         "step": "mask quality",
         "flag": "qa_value",

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from econsat.errors import ParameterError, SizeError, SuspectDataWarning
+from econsat.errors import ParameterError, SuspectDataWarning
 from econsat.stac._grd import _annotation, _map
+from econsat.stac._grd._arrays import BESIDE, mapped, radar
 from econsat.stac._grd._files import Files, find, same_pixels
-from econsat.stac._grd._scene import QUANTITIES, Scene, opened, smooth
+from econsat.stac._grd._scene import QUANTITIES, Scene, opened
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -23,20 +23,12 @@ if TYPE_CHECKING:
 __all__ = ["read_grd"]
 
 _MAX_BYTES = 2 * 2**30
-_CHUNK_BYTES = 32 * 2**20
-_SIDE = 1024
 _NAMES = {
     "sigma0": "normalised radar cross section, sigma nought",
     "beta0": "radar brightness, beta nought",
     "gamma0": "normalised radar cross section, gamma nought",
     "intensity": "squared digital number",
     "dn": "digital number (amplitude)",
-}
-_BESIDE: dict[str, dict[str, str]] = {
-    "longitude": {"units": "degrees_east", "standard_name": "longitude"},
-    "latitude": {"units": "degrees_north", "standard_name": "latitude"},
-    "incidence_angle": {"units": "degree", "standard_name": "angle_of_incidence"},
-    "slant_range": {"units": "m", "long_name": "slant range"},
 }
 
 
@@ -149,9 +141,9 @@ def read_grd(
         raise ParameterError('noise=True takes noise off the power, and quantity="dn" is an amplitude: use "intensity"')
     if resampling is not None and resampling not in _map.METHODS:
         raise ParameterError(f"resampling= is {resampling!r}: pass one of {', '.join(_map.METHODS)}")
-    if not _is_positive(resolution):
+    if not (_is_number(resolution) and resolution > 0):
         raise ParameterError(f"resolution= is {resolution!r}: pass a positive number, in units of the CRS")
-    if height is not None and not (_is_positive(abs(height) + 1.0) and -500 <= height <= 9000):
+    if height is not None and not (_is_number(height) and -500 <= height <= 9000):
         raise ParameterError(f"height= is {height!r}: pass metres above the ellipsoid")
     files = find(safe_dir, polarisation)
     pol = polarisation.lower()
@@ -180,12 +172,12 @@ def read_grd(
         **({"same_pixels_as": twin.name} if twin is not None else {}),
     }
     if crs is None:
-        made = _radar(scene, rows, columns, beside, chunks=chunks, max_bytes=max_bytes)
+        made = radar(scene, rows, columns, beside, chunks=chunks, max_bytes=max_bytes)
         steps = [step]
     else:
         grid = _map.choose(scene, rows, columns, crs=crs, resolution=float(resolution))
         method = resampling or _method(scene, grid)
-        made = _mapped(scene, grid, rows, columns, beside, method=method, chunks=chunks, max_bytes=max_bytes)
+        made = mapped(scene, grid, rows, columns, beside, method=method, chunks=chunks, max_bytes=max_bytes)
         steps = [
             step,
             {
@@ -201,10 +193,10 @@ def read_grd(
     return made
 
 
-def _is_positive(value: object) -> bool:
+def _is_number(value: object) -> bool:
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         return False
-    return bool(math.isfinite(value) and value > 0)
+    return math.isfinite(value)
 
 
 def _formula(quantity: str, noise: bool) -> str:
@@ -237,179 +229,15 @@ def _beside(coordinates: Iterable[str] | None, *, default: tuple[str, ...]) -> t
     if coordinates is None:
         return default
     asked = (coordinates,) if isinstance(coordinates, str) else tuple(coordinates)
-    other = [name for name in asked if name not in _BESIDE]
+    other = [name for name in asked if name not in BESIDE]
     if other:
-        raise ParameterError(f"coordinates= names {', '.join(map(repr, other))}: pass some of {', '.join(_BESIDE)}")
+        raise ParameterError(f"coordinates= names {', '.join(map(repr, other))}: pass some of {', '.join(BESIDE)}")
     return asked
 
 
 def _method(scene: Scene, grid: _map.Grid) -> str:
     size = grid.resolution * (111_320.0 if grid.crs.geographic else 1.0)
     return "average" if size > 1.5 * min(scene.product.spacing) else "bilinear"
-
-
-def _blocks(
-    chunks: Literal["auto"] | int | Mapping[str, int], shape: tuple[int, int], *, strips: bool
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return dask's chunks of a shape."""
-    pixels = _CHUNK_BYTES // 4
-    if isinstance(chunks, Mapping):
-        other = [key for key in chunks if key not in ("y", "x")]
-        if other:
-            raise ParameterError(f"chunks= names {', '.join(map(repr, other))}: pass y and x")
-        sizes = [chunks.get("y", -1), chunks.get("x", -1)]
-    elif chunks == "auto":
-        # The mission's files are strips of one line each.
-        side = math.isqrt(pixels)
-        sizes = [max(1, pixels // shape[1]), shape[1]] if strips else [side, side]
-    else:
-        sizes = [chunks, chunks]
-    for size in sizes:
-        if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or (size < 1 and size != -1):
-            raise ParameterError(f'chunks= is {chunks!r}: pass "auto", a number of pixels, sizes by y and x, or None')
-    found = []
-    for n, size in zip(shape, sizes, strict=True):
-        step = n if size == -1 else min(int(size), n)
-        found.append(tuple(min(step, n - i) for i in range(0, n, step)))
-    return found[0], found[1]
-
-
-def _lazily(work: Any, blocks: tuple[tuple[int, ...], tuple[int, ...]], dtype: str) -> Any:
-    """Build an array whose blocks are ``work(rows, columns)``."""
-    import dask.array as da
-    from dask.delayed import delayed
-
-    starts = [np.concatenate([[0], np.cumsum(sizes)]).astype(int) for sizes in blocks]
-    later = delayed(work, pure=False)
-    parts = [
-        [
-            da.from_delayed(  # type: ignore[no-untyped-call]
-                later(slice(int(r), int(r) + ny), slice(int(c), int(c) + nx)), (ny, nx), dtype=np.dtype(dtype)
-            )
-            for c, nx in zip(starts[1], blocks[1], strict=False)
-        ]
-        for r, ny in zip(starts[0], blocks[0], strict=False)
-    ]
-    return da.block(parts)  # type: ignore[no-untyped-call]
-
-
-def _sized(shape: tuple[int, int], beside: tuple[str, ...], *, chunks: Any, max_bytes: int) -> None:
-    nbytes = shape[0] * shape[1] * (4 + 8 * len(beside))
-    if chunks is None and nbytes > max_bytes:
-        raise SizeError(
-            f"this would read {nbytes / 1e9:.3g} GB now ({shape[0]} x {shape[1]} pixels, {len(beside)} coordinates), "
-            f'more than max_bytes={max_bytes}. Pass window=, coordinates=(), chunks="auto" to stay lazy, or a larger '
-            "max_bytes=."
-        )
-
-
-def _values_beside(scene: Scene, name: str, line: Any, pixel: Any) -> NDArray[np.float64]:
-    if name in ("longitude", "latitude"):
-        lon, lat = scene.position.degrees(line, pixel)
-        return lon if name == "longitude" else lat
-    product = scene.product
-    known = product.incidence if name == "incidence_angle" else product.slant_range
-    return smooth(product, known, line, pixel)
-
-
-def _radar(
-    scene: Scene, rows: slice, columns: slice, beside: tuple[str, ...], *, chunks: Any, max_bytes: int
-) -> xr.DataArray:
-    import xarray as xr
-
-    shape = (rows.stop - rows.start, columns.stop - columns.start)
-    _sized(shape, beside, chunks=chunks, max_bytes=max_bytes)
-
-    def moved(r: slice, c: slice) -> tuple[slice, slice]:
-        return (
-            slice(r.start + rows.start, r.stop + rows.start),
-            slice(c.start + columns.start, c.stop + columns.start),
-        )
-
-    def pixels(r: slice, c: slice) -> Any:
-        return scene.read(*moved(r, c))
-
-    def coordinate(name: str) -> Any:
-        def work(r: slice, c: slice) -> Any:
-            here = moved(r, c)
-            line, pixel = np.meshgrid(scene.lines(here[0]), scene.pixels(here[1]), indexing="ij")
-            return _values_beside(scene, name, line, pixel)
-
-        return work
-
-    y, x = scene.lines(rows), scene.pixels(columns)
-    made = xr.DataArray(
-        _filled(pixels, shape, "float32", chunks, strips=True),
-        dims=("y", "x"),
-        coords={
-            "y": ("y", y, {"long_name": "line of the scene", "units": "1"}),
-            "x": ("x", x, {"long_name": "pixel of the scene", "units": "1"}),
-        },
-    )
-    for name in beside:
-        made.coords[name] = (
-            ("y", "x"),
-            _filled(coordinate(name), shape, "float64", chunks, strips=True),
-            dict(_BESIDE[name]),
-        )
-    return made
-
-
-def _filled(work: Any, shape: tuple[int, int], dtype: str, chunks: Any, *, strips: bool) -> Any:
-    if chunks is not None:
-        return _lazily(work, _blocks(chunks, shape, strips=strips), dtype)
-    made = np.empty(shape, dtype)
-    # In parts, since the work needs several times the memory of its result.
-    down, across = _blocks("auto" if strips else _SIDE, shape, strips=strips)
-    top = 0
-    for ny in down:
-        left = 0
-        for nx in across:
-            part = (slice(top, top + ny), slice(left, left + nx))
-            made[part] = work(*part)
-            left += nx
-        top += ny
-    return made
-
-
-def _mapped(
-    scene: Scene,
-    grid: _map.Grid,
-    rows: slice,
-    columns: slice,
-    beside: tuple[str, ...],
-    *,
-    method: str,
-    chunks: Any,
-    max_bytes: int,
-) -> xr.DataArray:
-    import rioxarray  # noqa: F401  registers .rio
-    import xarray as xr
-    from affine import Affine
-
-    _sized(grid.shape, beside, chunks=chunks, max_bytes=max_bytes)
-
-    def pixels(r: slice, c: slice) -> Any:
-        return _map.resampled(scene, grid, rows, columns, part=(r, c), method=method)
-
-    def coordinate(name: str) -> Any:
-        def work(r: slice, c: slice) -> Any:
-            line, pixel = _map.behind(scene, grid, (r, c))
-            return _values_beside(scene, name, line, pixel)
-
-        return work
-
-    y, x = grid.centres()
-    made = xr.DataArray(
-        _filled(pixels, grid.shape, "float32", chunks, strips=False), dims=("y", "x"), coords={"y": y, "x": x}
-    )
-    for name in beside:
-        values = _filled(coordinate(name), grid.shape, "float64", chunks, strips=False)
-        made.coords[name] = (("y", "x"), values, dict(_BESIDE[name]))
-    placed: xr.DataArray = made.rio.write_crs(grid.crs.to_wkt() if grid.crs.epsg is None else f"EPSG:{grid.crs.epsg}")
-    placed = placed.rio.write_transform(Affine(grid.resolution, 0.0, grid.left, 0.0, -grid.resolution, grid.top))
-    placed.rio.write_nodata(np.nan, encoded=True, inplace=True)
-    return placed
 
 
 def _attrs(files: Files, scene: Scene, polarisation: str, steps: list[dict[str, Any]]) -> dict[str, Any]:
