@@ -406,7 +406,7 @@ class TestWithServer:
         assert transport.tally.cached_bytes == 601
 
     def test_interrupted_run_resumes(self, server: FaultServer, cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("econsat.access.remote._PIECE", 4000)
+        monkeypatch.setattr("econsat.access.remote.PIECE", 4000)
         with Transport(Access(retries=0, connections=1)) as transport:
             file = self.file(server, transport, cache)
             file.head(10)

@@ -283,7 +283,7 @@ class TestGrid:
     def test_a_large_source_is_warped_in_pieces(self, scene: pystac.Item, monkeypatch: pytest.MonkeyPatch) -> None:
         kwargs: dict[str, Any] = {"crs": "EPSG:4326", "resolution": 0.00037, "chunks": None}
         whole = load(scene, **kwargs).red.values
-        monkeypatch.setattr("econsat.stac._read._MAX_WARP_BYTES", 20_000)
+        monkeypatch.setattr("econsat.stac._read.MAX_WARP_BYTES", 20_000)
         np.testing.assert_array_equal(load(scene, **kwargs).red.values, whole)
 
     @pytest.mark.parametrize(

@@ -158,7 +158,7 @@ class TestRead:
         cache = Cache(tmp_path_factory.mktemp("cache"))
         origin = Origin()
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(remote, "_PIECE", longest)
+            patch.setattr(remote, "PIECE", longest)
             for round_ in range(2):
                 file = open_file(origin, cache=cache)
                 if head:
@@ -301,14 +301,14 @@ class TestVersions:
         origin.content, origin.etag = CONTENT[::-1], '"v2"'
 
     def test_changed_between_pieces_begins_anew(self, origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(remote, "_PIECE", 1000)
+        monkeypatch.setattr(remote, "PIECE", 1000)
         origin.after[3] = self.other
         file = open_file(origin)
         assert file.read([(0, 5000)]) == [CONTENT[::-1]]
         assert file.etag == '"v2"'
 
     def test_changed_again_is_an_error(self, origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(remote, "_PIECE", 500)
+        monkeypatch.setattr(remote, "PIECE", 500)
 
         def turn(origin: Origin) -> None:
             origin.etag = f'"{len(origin.asked)}"'
@@ -433,7 +433,7 @@ class TestVerify:
 
 class TestShare:
     def test_from_within_a_full_pool(self, origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(remote, "_PIECE", 100)
+        monkeypatch.setattr(remote, "PIECE", 100)
         # All four threads of the pool read at once, and each would need more of them.
         started = threading.Barrier(4)
 
@@ -503,7 +503,7 @@ class TestOverTheNetwork:
                     file.read(self.ranges, gap=0)
 
     def test_full_pool(self, server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(remote, "_PIECE", 2000)
+        monkeypatch.setattr(remote, "PIECE", 2000)
         with Transport(Access(connections=3)) as transport:
             started = threading.Barrier(3)
 
@@ -515,14 +515,14 @@ class TestOverTheNetwork:
             assert [future.result(30) for future in futures] == [[BIG]] * 3
 
     def test_pieces_come_side_by_side(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(remote, "_PIECE", 5000)
+        monkeypatch.setattr(remote, "PIECE", 5000)
         (tmp_path / "a.bin").write_bytes(BIG)
         with FaultServer(tmp_path, latency=0.05) as server, Transport(Access(connections=8)) as transport:
             assert RemoteFile(server.url("/a.bin"), transport=transport).read([(0, 60_000)]) == [BIG]
             assert 2 <= server.most_in_flight <= 9
 
     def test_replaced_in_the_middle(self, server: FaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(remote, "_PIECE", 5000)
+        monkeypatch.setattr(remote, "PIECE", 5000)
         real = Transport.piece
         seen = []
 

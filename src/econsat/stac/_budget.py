@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from econsat.access._ranges import Range, coalesced, merged, split, without
-from econsat.access.remote import _PIECE as PIECE
+from econsat.access.remote import PIECE
 from econsat.errors import GridError
 from econsat.stac import _grid
 from econsat.stac._bounds import Placed
-from econsat.stac._geotiff._zeros import _MAX_PROBES as MAX_PROBES, _PROBE as PROBE, CHECKED
+from econsat.stac._geotiff._zeros import CHECKED, MAX_PROBES, PROBE
 from econsat.stac._geotiff.assemble import Part
-from econsat.stac._read import _MAX_WARP_BYTES
+from econsat.stac._read import MAX_WARP_BYTES
 from econsat.stac._warp import Window, paste, shrink, window
 
 if TYPE_CHECKING:
@@ -374,7 +374,7 @@ def _halved(box: GeoBox, part: Any, reach: float, itemsize: int) -> Iterator[Win
         return
     height, width = (int(n) for n in part.shape)
     nbytes = (roi[0].stop - roi[0].start) * (roi[1].stop - roi[1].start) * itemsize
-    if nbytes <= _MAX_WARP_BYTES or max(height, width) == 1:
+    if nbytes <= MAX_WARP_BYTES or max(height, width) == 1:
         yield roi
     elif height >= width:
         yield from _halved(box, part[: height // 2, :], reach, itemsize)

@@ -12,12 +12,14 @@ import pystac
 
 from econsat.access.redact import is_url
 from econsat.errors import ParameterError
+from econsat.stac._arguments import check, drivers_of, region_of
 from econsat.stac._budget import Cost, Known, Ladder, Layout, Raster, common, lay_out, price, total
 from econsat.stac._estimate import Guess, stated_dtype, whole
 from econsat.stac._href import Failure, Opened, href_of
 from econsat.stac._planned import Plan
 from econsat.stac._prepare import Job, Wanted, calibrate, checked, find, probe
 from econsat.stac._provenance import unsigned
+from econsat.stac._steps import groups_of
 from econsat.stac._survey import (
     OneLevel,
     access_of,
@@ -33,7 +35,6 @@ from econsat.stac.blackmarble import _items as _blackmarble_items
 from econsat.stac.radiometry import Radiometry
 
 if TYPE_CHECKING:
-
     from econsat.access import Access
     from econsat.access.links import Link
 
@@ -129,12 +130,11 @@ def plan(
     (3, True, False)
     """
     from econsat.access import links
-    from econsat.stac.cube import _check, _drivers, _region
 
     if headers not in ("estimate", "read"):
         raise ParameterError(f'headers= is {headers!r}: pass "estimate" or "read"')
-    _check(groupby=groupby, resampling=resampling, on_error="record", max_failed=1.0, workers=workers)
-    allowed = _drivers(drivers)
+    check(groupby=groupby, resampling=resampling, on_error="record", max_failed=1.0, workers=workers)
+    allowed = drivers_of(drivers)
     door = access_of(access)
     over = links.link(link if link is not None else door.link if door.link is not None else "fibre")
     kept, _ = checked(items)
@@ -157,7 +157,7 @@ def plan(
     grids = [r for r in rasters if r.ladder.level(1) is not None]
     # A grid made up from an extent decides on nothing where others are stated.
     grids = [r for r in grids if not isinstance(r.ladder, Guess) or r.ladder.exact] or grids
-    place: dict[str, Any] = {"crs": crs, "resolution": resolution, "like": like, "region": _region(region)}
+    place: dict[str, Any] = {"crs": crs, "resolution": resolution, "like": like, "region": region_of(region)}
     if grids and crs is None and resolution is None and like is None:
         place |= made_up(grids)
     exact = not any(isinstance(r.ladder, Guess) for r in rasters)
@@ -276,12 +276,10 @@ def _detail(layout: Layout, rasters: Sequence[Raster]) -> float:
 
 def _cube(layout: Layout, about: Sequence[Wanted], groupby: str | None) -> tuple[int, int]:
     """Return values and bytes of the cube."""
-    from econsat.stac.cube import _groups
-
     assert layout.target is not None
     box = layout.target.geobox
     items = list({id(w.item): w.item for w, roi in zip(about, layout.windows, strict=True) if roi}.values())
-    steps = len(set(_groups(items, groupby, box).values()))
+    steps = len(set(groups_of(items, groupby, box).values()))
     types: dict[str, set[str]] = {}
     for w in about:
         types.setdefault(w.variable, set()).add(_out_dtype(w))

@@ -29,7 +29,7 @@ from econsat.stac._ledger import Ledger, Stored
 from econsat.stac._warp import Window, paste, shrink, warp, window
 from econsat.stac.radiometry import BandHeader, Radiometry, check_pixels, to_physical
 
-__all__ = ["Header", "Source", "fetch", "probe", "settings"]
+__all__ = ["MAX_WARP_BYTES", "Header", "Source", "fetch", "probe", "settings"]
 
 GDAL = {
     # Reading the folder would open side files that nobody named.
@@ -41,7 +41,7 @@ GDAL = {
 # A file may claim a block so large that one pixel of it fills the memory.
 _MAX_BLOCK_BYTES = 2**30
 # Source pixels read at once while warping; above it the target is cut in two.
-_MAX_WARP_BYTES = 2**27
+MAX_WARP_BYTES = 2**27
 
 
 @dataclass(frozen=True)
@@ -295,7 +295,7 @@ class Source:
         if roi is None:
             return np.full((height, width), np.nan, dtype)
         nbytes = (roi[0].stop - roi[0].start) * (roi[1].stop - roi[1].start) * dtype.itemsize
-        if nbytes > _MAX_WARP_BYTES and max(height, width) > 1:
+        if nbytes > MAX_WARP_BYTES and max(height, width) > 1:
             # Bound the memory by the target, whatever the source's resolution.
             axis = 0 if height >= width else 1
             half = (height, width)[axis] // 2

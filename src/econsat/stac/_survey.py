@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from econsat.access._ranges import Range, gathered
-from econsat.access.remote import _GAP
+from econsat.access.remote import GAP
 from econsat.errors import AccessError, ParameterError
 from econsat.stac._budget import Cost, Known, Ladder, Raster, Want
+from econsat.stac._chunks import chunk_sizes, dtype_of
 from econsat.stac._estimate import Guess, guess, in_one_piece
 from econsat.stac._geotiff._tags import HEAD
 from econsat.stac._geotiff.index import parse_index
@@ -64,17 +65,15 @@ def access_of(access: Access | None) -> Access:
 
 def gap_of(access: Access) -> int:
     """Return the bytes that `RemoteFile` fetches along rather than asking anew."""
-    return _GAP if access.link is None else access.link.gap
+    return GAP if access.link is None else access.link.gap
 
 
 def chunk_shape(chunks: Any, job: Job) -> Callable[[GeoBox], tuple[int, int]]:
     """Return what says how many rows and columns of a cube `load` reads at once."""
-    from econsat.stac.cube import _chunks, _dtype
-
-    types = {variable: _dtype(job, variable) for variable in dict.fromkeys(w.variable for w in job.wanted)}
+    types = {variable: dtype_of(job, variable) for variable in dict.fromkeys(w.variable for w in job.wanted)}
 
     def shape(box: GeoBox) -> tuple[int, int]:
-        said = _chunks(chunks, job, box, types.values())
+        said = chunk_sizes(chunks, job, box, types.values())
         if said is None:
             return READ_NOW, READ_NOW
         high, wide = (said.get(key, -1) for key in ("y", "x"))

@@ -8,8 +8,6 @@ masked; the native grid is kept where the scenes share one; what could not be re
 from __future__ import annotations
 
 import copy
-import datetime as dt
-import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -23,9 +21,12 @@ from econsat.access import Access
 from econsat.errors import ParameterError, SizeError, SyntheticDataWarning, UndatedWarning
 from econsat.stac import _grid, _href, _provenance
 from econsat.stac._afford import Choice, afford, parse_budget, probe_within
-from econsat.stac._bounds import Placed, bounds_in, crs_name
+from econsat.stac._arguments import check, check_names, drivers_of, region_of
+from econsat.stac._bounds import Placed, crs_name
+from econsat.stac._chunks import chunk_sizes, dtype_of, human, nbytes_of
 from econsat.stac._ledger import Ledger
 from econsat.stac._prepare import Job, Wanted, calibrate, checked, find, label, probe, settle, too_many
+from econsat.stac._steps import groups_of, span_of, time_of
 from econsat.stac.blackmarble import _items as _blackmarble_items
 
 if TYPE_CHECKING:
@@ -38,24 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["load"]
 
 _MAX_BYTES = 2 * 2**30
-_CHUNK_BYTES = 32 * 2**20
 _LOCAL_WORKERS = 4
-_RESAMPLING = frozenset(
-    (
-        "nearest",
-        "bilinear",
-        "cubic",
-        "cubic_spline",
-        "lanczos",
-        "average",
-        "mode",
-        "max",
-        "min",
-        "med",
-        "sum",
-        "rms",
-    )
-)
 _SHOWN = 5
 
 
@@ -219,11 +203,11 @@ def load(
     """
     from econsat.stac._odc import assemble
 
-    _check(groupby=groupby, resampling=resampling, on_error=on_error, max_failed=max_failed, workers=workers)
+    check(groupby=groupby, resampling=resampling, on_error=on_error, max_failed=max_failed, workers=workers)
     if isinstance(max_bytes, bool) or not isinstance(max_bytes, (int, float, np.number)):
         raise ParameterError(f"max_bytes= is {max_bytes!r}: pass a number of bytes")
     limit = None if budget is None else parse_budget(budget)
-    allowed = _drivers(drivers)
+    allowed = drivers_of(drivers)
     kept, twice = checked(items)
     if any(_blackmarble_items.asset_of(item) is not None for item in kept):
         return _blackmarble_items.load_items(
@@ -254,7 +238,7 @@ def load(
         access=access,
         verify=verify,
     )
-    _known(job, resampling=resampling, nodata=nodata)
+    check_names(job, resampling=resampling, nodata=nodata)
     remote = any(w.where is not None and w.where.file is not None for w in job.wanted)
     connections = Access().connections if access is None else access.connections
     threads = workers or (connections if remote else _LOCAL_WORKERS)
@@ -264,7 +248,7 @@ def load(
         probe_within(job, limit, threads=threads, progress=progress)
     settle(job, on_error=on_error, max_failed=max_failed)
     calibrate(job, nodata=nodata, radiometry=radiometry)
-    place = {"crs": crs, "resolution": resolution, "like": like, "region": _region(region)}
+    place = {"crs": crs, "resolution": resolution, "like": like, "region": region_of(region)}
     choice: Choice | None = None
     if limit is not None:
         choice = afford(job, limit, access=access, resampling=resampling, chunks=chunks, place=place)
@@ -278,16 +262,16 @@ def load(
     for w in job.sources:
         w.source = w.source.onto(target.geobox) if w.source is not None and not target.native else w.source
     used = [item for item in kept if any(w.item is item for w in job.wanted)]
-    groups = _groups(used, groupby, target.geobox)
-    types = {variable: _dtype(job, variable) for variable in dict.fromkeys(w.variable for w in job.wanted)}
+    groups = groups_of(used, groupby, target.geobox)
+    types = {variable: dtype_of(job, variable) for variable in dict.fromkeys(w.variable for w in job.wanted)}
     steps = len(set(groups.values()))
-    nbytes = _nbytes(steps, target.geobox, types.values())
+    nbytes = nbytes_of(steps, target.geobox, types.values())
     if chunks is None and nbytes > max_bytes:
         rows, columns = target.geobox.shape
         raise SizeError(
-            f"this would read {_human(nbytes)} now ({steps} times x {rows} rows x {columns} columns x "
+            f"this would read {human(nbytes)} now ({steps} times x {rows} rows x {columns} columns x "
             f"{len(types)} "
-            f"bands), more than max_bytes={max_bytes} ({_human(max_bytes)}). Pass region=, fewer items or "
+            f"bands), more than max_bytes={max_bytes} ({human(max_bytes)}). Pass region=, fewer items or "
             "bands=, a "
             'coarser resolution=, chunks="auto" to stay lazy, or a larger max_bytes=.'
         )
@@ -297,7 +281,7 @@ def load(
         [_cell(w, groups) for w in job.wanted],
         types,
         target.geobox,
-        chunks=_chunks(chunks, job, target.geobox, types.values()),
+        chunks=chunk_sizes(chunks, job, target.geobox, types.values()),
         resampling=resampling,
         failures=late if on_error == "record" and chunks is None else None,
         ledger=ledger,
@@ -329,50 +313,6 @@ def load(
     return cube
 
 
-def _check(*, groupby: object, resampling: object, on_error: object, max_failed: object, workers: object) -> None:
-    if on_error not in ("raise", "record"):
-        raise ParameterError(f'on_error= is {on_error!r}: pass "raise" or "record"')
-    if not isinstance(max_failed, (int, float)) or not 0 <= max_failed <= 1:
-        raise ParameterError(f"max_failed= is {max_failed!r}: pass a share between 0 and 1")
-    if groupby is not None and not isinstance(groupby, str):
-        raise ParameterError(f'groupby= is {groupby!r}: pass "solar_day", "time", "id" or the name of a property')
-    methods = resampling.values() if isinstance(resampling, Mapping) else [resampling]
-    for method in methods:
-        if not isinstance(method, str) or method not in _RESAMPLING:
-            raise ParameterError(f"resampling= is {method!r}: pass one of {', '.join(sorted(_RESAMPLING))}")
-    if workers is not None and (not isinstance(workers, int) or workers < 1):
-        raise ParameterError(f"workers= is {workers!r}: pass a number of threads, at least 1")
-
-
-def _known(job: Job, **options: object) -> None:
-    """See that what is said of single variables is said of variables that are there."""
-    there = dict.fromkeys(w.variable for w in job.wanted)
-    for key, option in options.items():
-        other = [name for name in option if name not in there] if isinstance(option, Mapping) else []
-        if other:
-            raise ParameterError(f"{key}= names {', '.join(map(repr, other))}; the variables are {', '.join(there)}")
-
-
-def _drivers(drivers: Iterable[str] | None) -> tuple[str, ...] | None:
-    if drivers is None:
-        return None
-    if not isinstance(drivers, Iterable):
-        raise ParameterError(f"drivers= is {drivers!r}: pass names, of {', '.join(_href.DRIVERS)}")
-    allowed = (drivers,) if isinstance(drivers, str) else tuple(drivers)
-    other = [name for name in allowed if name not in _href.DRIVERS]
-    if other or not allowed:
-        raise ParameterError(f"drivers= may hold {', '.join(_href.DRIVERS)}, not {', '.join(other) or 'nothing'}")
-    return allowed
-
-
-def _region(region: Any) -> Any:
-    if region is None:
-        return None
-    from econsat import regions
-
-    return regions.read(region)
-
-
 def _drop_outside(job: Job, box: GeoBox) -> int:
     """Leave out the items none of whose rasters touches the grid, and say how many."""
     before = {id(w.item) for w in job.wanted}
@@ -395,102 +335,10 @@ def _turn(job: Job, box: GeoBox) -> None:
     job.wanted = turned
 
 
-def _when(item: pystac.Item) -> dt.datetime:
-    when = item.datetime or item.common_metadata.start_datetime or item.common_metadata.end_datetime
-    if when is None:
-        raise ParameterError(f"item {item.id!r} has neither datetime nor start_datetime")
-    # Times of the cube are in UTC, whatever the offset of the item's; odc-stac would drop the offset.
-    return when.replace(tzinfo=dt.UTC) if when.tzinfo is None else when.astimezone(dt.UTC)
-
-
-def _span(item: pystac.Item) -> str:
-    start, end = item.common_metadata.start_datetime, item.common_metadata.end_datetime
-    return " to ".join("?" if day is None else day.date().isoformat() for day in (start, end))
-
-
-def _groups(items: Sequence[pystac.Item], groupby: str | None, box: GeoBox) -> dict[int, tuple[str, ...]]:
-    """Return the key of each item's time step, by the item's identity."""
-    from odc.geo.crs import CRS
-
-    ((longitude, _),) = box.extent.centroid.to_crs("EPSG:4326").points
-    if not math.isfinite(longitude):
-        # The middle of an interrupted or oval map may lie off the globe.
-        west, _, east, _ = bounds_in(Placed("the grid", box), CRS("EPSG:4326"))
-        longitude = (west + east) / 2
-    longitude = (longitude + 180.0) % 360.0 - 180.0
-    # Local solar time to the hour: 15 degrees of longitude an hour.
-    shift = dt.timedelta(hours=int(longitude / 15))
-    keys: dict[int, tuple[str, ...]] = {}
-    for n, item in enumerate(items):
-        when = _when(item)
-        span = "" if item.datetime is not None else _span(item)
-        if groupby == "solar_day":
-            key: tuple[str, ...] = ((when + shift).date().isoformat(), span)
-        elif groupby == "time":
-            key = (when.isoformat(), span)
-        elif groupby in ("id", None):
-            key = (when.isoformat(), item.id, f"{n:08d}")
-        else:
-            if item.properties.get(groupby) is None:
-                raise ParameterError(f"groupby={groupby!r}: item {item.id!r} has no such property")
-            key = (str(item.properties[groupby]),)
-        keys[id(item)] = key
-    return keys
-
-
 def _cell(w: Wanted, groups: Mapping[int, tuple[str, ...]]) -> Cell:
     from econsat.stac._odc import Cell
 
-    return Cell(w.variable, w.item.id, _when(w.item), groups[id(w.item)], w.source)
-
-
-def _dtype(job: Job, variable: str) -> str:
-    types = {w.source.radiometry.out_dtype for w in job.of(variable) if w.source is not None}
-    return "float64" if "float64" in types else "float32"
-
-
-def _nbytes(steps: int, box: GeoBox, types: Iterable[str]) -> int:
-    return steps * int(box.shape[0]) * int(box.shape[1]) * sum(np.dtype(dtype).itemsize for dtype in types)
-
-
-def _human(nbytes: int) -> str:
-    return f"{nbytes / 1e9:.3g} GB" if nbytes >= 1e9 else f"{nbytes / 1e6:.3g} MB"
-
-
-def _chunks(
-    chunks: Literal["auto"] | int | Mapping[str, int] | None, job: Job, box: GeoBox, types: Iterable[str]
-) -> dict[str, int] | None:
-    """Return odc's chunks; automatic ones hold whole blocks of the files, as many as fit into 32 MiB."""
-    if chunks is None:
-        return None
-    if isinstance(chunks, Mapping):
-        known = {"time": "time", "y": "y", "x": "x", "latitude": "y", "longitude": "x"}
-        other = [name for name in chunks if name not in known]
-        if other:
-            raise ParameterError(
-                f"chunks= names {', '.join(map(str, other))}: pass time, y, x (or latitude, longitude)"
-            )
-        for name, size in chunks.items():
-            if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or (size < 1 and size != -1):
-                raise ParameterError(f"chunks[{name!r}] is {size!r}: pass a number of pixels, or -1 for all")
-        return {known[name]: int(size) for name, size in chunks.items()}
-    if chunks != "auto":
-        if isinstance(chunks, bool) or not isinstance(chunks, (int, np.integer)) or chunks < 1:
-            raise ParameterError(f'chunks= is {chunks!r}: pass "auto", a number of pixels, sizes by dimension, or None')
-        return {"time": 1, "y": int(chunks), "x": int(chunks)}
-    pixels = _CHUNK_BYTES // max(np.dtype(dtype).itemsize for dtype in types)
-    blocks = [w.header.block for w in job.sources if w.header is not None]
-    rows, columns = max(b[0] for b in blocks), max(b[1] for b in blocks)
-    height, width = (int(n) for n in box.shape)
-    if rows < 64 or columns > 4096:
-        # Strips: whole rows of the file, or every chunk reads them all again.
-        x = width
-        y = max(1, pixels // max(width, 1))
-    else:
-        side = math.isqrt(pixels)
-        x = max(columns, side // columns * columns)
-        y = max(rows, side // rows * rows)
-    return {"time": 1, "y": min(y, height), "x": min(x, width)}
+    return Cell(w.variable, w.item.id, time_of(w.item), groups[id(w.item)], w.source)
 
 
 def _finish(
@@ -525,7 +373,7 @@ def _finish(
         ledger.warn()
     undated = [item for item in items if item.datetime is None]
     if undated:
-        ids = ", ".join(f"{item.id} ({_span(item)})" for item in undated[:_SHOWN])
+        ids = ", ".join(f"{item.id} ({span_of(item)})" for item in undated[:_SHOWN])
         more = f" and {len(undated) - _SHOWN} more" if len(undated) > _SHOWN else ""
         note = f"time is the start of the span in which the scene was taken, not its date: {ids}{more}"
         for part in (cube, *cube.data_vars.values()):

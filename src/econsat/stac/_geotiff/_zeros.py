@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from econsat.stac._geotiff.assemble import Part
 
-__all__ = ["CHECKED", "probes", "runs", "same", "whole_tiles"]
+__all__ = ["CHECKED", "MAX_PROBES", "PROBE", "probes", "runs", "same", "whole_tiles"]
 
 CHECKED: Final = frozenset(("deflate", "lerc"))
 """Compressions whose decoders compare a checksum: Adler-32 (RFC 1950), and the Fletcher-32 of LERC version 2.3 on
@@ -21,8 +21,8 @@ CHECKED: Final = frozenset(("deflate", "lerc"))
 
 # Shorter runs of zeros are ordinary.
 _RUN = 4_096
-_PROBE = 4_096
-_MAX_PROBES = 16
+PROBE = 4_096
+MAX_PROBES = 16
 
 
 def runs(pieces: Mapping[tuple[int, int], bytes]) -> list[tuple[int, int]]:
@@ -63,8 +63,8 @@ def probes(doubtful: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
         else:
             joined.append((start, stop))
     # Spread over all of them, first and last among them.
-    chosen = np.unique(np.linspace(0, len(joined) - 1, min(_MAX_PROBES, len(joined))).round().astype(int))
-    return [(joined[i][0], min(joined[i][0] + _PROBE, joined[i][1])) for i in chosen.tolist()]
+    chosen = np.unique(np.linspace(0, len(joined) - 1, min(MAX_PROBES, len(joined))).round().astype(int))
+    return [(joined[i][0], min(joined[i][0] + PROBE, joined[i][1])) for i in chosen.tolist()]
 
 
 def same(pieces: Mapping[tuple[int, int], bytes], start: int, body: bytes) -> bool:
