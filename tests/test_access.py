@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import http.server
 import multiprocessing
 import os
+import pickle
 import socket
 import subprocess
 import sys
 import textwrap
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,11 +21,13 @@ import pytest
 
 from econsat.access import Access, Cache
 from econsat.access._cache_files import address
+from econsat.access._secret import Secret
 from econsat.access._version import Version, tag
+from econsat.access.links import LINKS
 from econsat.access.remote import RemoteFile
-from econsat.access.signing import from_function
+from econsat.access.signing import earthdata, from_function, planetary_computer
 from econsat.access.transport import Transport
-from econsat.errors import AccessError
+from econsat.errors import AccessError, ParameterError
 from econsat.testing import Fault, FaultServer
 
 BODY = bytes(i * 7 % 251 for i in range(4000))
@@ -309,3 +314,45 @@ def test_what_the_environment_says_later_counts(
 
     monkeypatch.setenv("SSL_CERT_FILE", certifi.where())
     assert connector._context() is not first
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"cache": "folder"}, r"pass Cache\(folder\)"),
+        ({"policy": {"http": ["a"]}}, "econsat.access.Policy"),
+        ({"headers": {"X-Key": 5}}, "both text"),
+        ({"headers": "X-Key: planted"}, "both text"),
+        ({"link": "modem"}, "vsat"),
+    ],
+)
+def test_settings_of_another_kind_are_named_at_once(given: dict[str, Any], says: str) -> None:
+    with pytest.raises(ParameterError, match=says) as caught:
+        Access(**given)
+    assert "planted" not in str(caught.value)
+
+
+def test_a_link_may_be_named() -> None:
+    assert Access(link="vsat") == Access(link=LINKS["vsat"])
+
+
+@pytest.mark.parametrize("travels", [True, False])
+def test_a_secret_shows_itself_nowhere(travels: bool) -> None:
+    secret = Secret("planted-0123", where="token=", travels=travels)
+    assert "planted" not in f"{secret} {secret!r} {[secret]}"
+    if travels:
+        assert pickle.loads(pickle.dumps(secret)).reveal() == "planted-0123"
+    else:
+        for write in (pickle.dumps, copy.copy):
+            with pytest.raises(TypeError, match="not written down"):
+                write(secret)
+
+
+@pytest.mark.parametrize("make", [earthdata, lambda t: planetary_computer(subscription_key=t)])
+def test_a_wrong_secret_is_in_no_variable_of_a_traceback(make: Callable[[str], object]) -> None:
+    with pytest.raises(ParameterError, match="not shown here") as caught:
+        make("planted with spaces")
+    stack = traceback.TracebackException.from_exception(caught.value, capture_locals=True).stack
+    ours = [f for f in stack if f"{os.sep}econsat{os.sep}access" in f.filename]
+    assert ours
+    assert "planted" not in "".join(str(frame.locals) for frame in ours)

@@ -104,7 +104,8 @@ class AccessError(EconsatError, OSError):
     kind : str
         What went wrong, in one word: ``"refused"``, ``"name"`` (look-up), ``"tls"``, ``"connection"``, ``"timeout"``,
         ``"status"``, ``"redirect"``, ``"length"``, ``"range"``, ``"encoding"``, ``"html"``, ``"empty"``, ``"changed"``,
-        ``"expired"``, ``"checksum"``, ``"size"``.
+        ``"expired"`` (signature), ``"checksum"``, ``"size"``, ``"damaged"`` (a file cannot be decoded), ``"format"`` (a
+        file of another kind).
     status : int or None
         The HTTP status, where there was one.
     href : str

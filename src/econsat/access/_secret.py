@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from econsat.errors import ParameterError
 
 __all__ = ["Secret"]
@@ -10,8 +12,8 @@ __all__ = ["Secret"]
 class Secret:
     r"""A token or key that does not show itself.
 
-    It may be pickled, because the workers of a cluster must be able to sign: whoever sends a signer sends what it signs
-    with.
+    A signer's may be pickled, because the workers of a cluster must be able to sign: whoever sends a signer sends what
+    it signs with.
 
     Parameters
     ----------
@@ -19,6 +21,8 @@ class Secret:
         The word: ASCII letters, digits and signs without spaces, as fit for a header.
     where : str
         The argument or variable that it came from, for the message.
+    travels : bool
+        Whether it may be pickled and copied.
 
     Raises
     ------
@@ -34,15 +38,22 @@ class Secret:
     econsat.errors.ParameterError: token= is empty, or holds spaces or characters that no token has; ...
     """
 
-    __slots__ = ("_value",)
+    __slots__ = ("_travels", "_value")
 
-    def __init__(self, value: str, *, where: str) -> None:
+    def __init__(self, value: str, *, where: str, travels: bool = True) -> None:
         value = value.strip() if isinstance(value, str) else ""
         if not value or not all(32 < ord(c) < 127 for c in value):
+            # A traceback may show variables.
+            value = ""
             raise ParameterError(
                 f"{where} is empty, or holds spaces or characters that no token has; it is not shown here"
             )
-        self._value = value
+        self._value, self._travels = value, travels
+
+    def __reduce__(self) -> tuple[object, ...]:
+        if not self._travels:
+            raise TypeError("a token is not written down")
+        return partial(Secret, where="a token"), (self._value,)
 
     def __repr__(self) -> str:
         return "<a secret>"

@@ -33,7 +33,8 @@ class Access:
     timeout : float
         Seconds of silence after which an answer is given up.
     total : float
-        Seconds that one request may take in all, tries and pauses included.
+        Seconds that one request may take in all, tries and pauses included. A range of a file has a second more for
+        each 1,000 bytes, and a download begins anew with every byte that comes.
     min_speed : float
         Bytes a second below which, on average over `timeout` seconds, a body is given up as a slow drip.
     retries : int
@@ -46,6 +47,9 @@ class Access:
         Who signs addresses, at each request anew. ``"auto"``: Planetary Computer's, for its own items.
     cache : Cache or None
         Where ranges of files are kept. None: nowhere.
+    link : Link, optional
+        The link that is read over, or its name or figures, as `econsat.plan` takes them: it says which
+        ranges are worth a request of their own.
     connections : int
         Requests under way at once.
 
@@ -83,5 +87,21 @@ class Access:
             value = getattr(self, key)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ParameterError(f"{key} = {value!r}: a whole number, {least} or more, is needed")
+        from econsat.access.cache import Cache
+        from econsat.access.links import link
+
+        if not isinstance(self.policy, Policy):
+            raise ParameterError(f"policy is of type {type(self.policy).__name__}: pass an econsat.access.Policy")
+        if self.cache is not None and not isinstance(self.cache, Cache):
+            raise ParameterError(
+                f"cache = {self.cache!r:.80}: pass Cache(folder) of econsat.access, or None to keep nothing"
+            )
+        if self.link is not None:
+            object.__setattr__(self, "link", link(self.link))
+        if self.headers is not None and not (
+            isinstance(self.headers, Mapping)
+            and all(isinstance(text, str) for pair in self.headers.items() for text in pair)
+        ):
+            raise ParameterError("headers: pass a mapping of names to values, both text (they are not shown here)")
         if isinstance(self.sign, str) and self.sign != "auto":
             raise ParameterError(f'sign = {self.sign!r}: pass "auto", a signer, a function or None')

@@ -130,7 +130,11 @@ def planetary_computer(
     variable = "PC_SDK_SUBSCRIPTION_KEY"
     given = os.environ.get(variable) or None if subscription_key is None else subscription_key
     where = f"the environment variable {variable}" if subscription_key is None else "subscription_key="
-    key = None if given is None else Secret(given, where=where)
+    try:
+        key = None if given is None else Secret(given, where=where)
+    finally:
+        # A traceback may show variables.
+        del given, subscription_key
     if not is_url(endpoint):
         raise ParameterError(f"endpoint = {shown(str(endpoint))!r}: an http(s) address is needed")
     patterns = tuple(pattern(host, "hosts") for host in _listed(hosts))
@@ -165,7 +169,11 @@ def earthdata(token: str | None = None, *, hosts: Iterable[str] = EARTHDATA_HOST
     >>> signer.owns("https://ladsweb.modaps.eosdis.nasa.gov.evil.org/a.h5"), signer.owns("http://urs.earthdata.nasa.gov")
     (False, False)
     """
-    secret = None if token is None else Secret(token, where="token=")
+    try:
+        secret = None if token is None else Secret(token, where="token=")
+    finally:
+        # A traceback may show variables.
+        del token
     signer = _Bearer(secret, tuple(pattern(host, "hosts") for host in _listed(hosts)))
     signer.token()
     return signer
@@ -289,7 +297,11 @@ class _Bearer:
             raise CredentialsError(
                 f"no Earthdata token was given: set the environment variable {_EARTHDATA} or pass token=; {_HOW}"
             )
-        return Secret(given, where=f"the environment variable {_EARTHDATA}")
+        try:
+            return Secret(given, where=f"the environment variable {_EARTHDATA}")
+        finally:
+            # A traceback may show variables.
+            del given
 
     def owns(self, href: str) -> bool:
         return at(href, self._hosts)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
+from econsat.access._hosts import place
+from econsat.access._secret import Secret
 from econsat.access.redact import shown
 from econsat.access.transport import Transport
 from econsat.errors import AccessError, CredentialsError, EconsatError, ParameterError, ReadError, SizeError
 
-__all__ = ["HOW", "HTML", "MAGIC", "Secret", "Transfer", "end_of_hdf5", "trusted", "what_came"]
+__all__ = ["HOW", "HTML", "MAGIC", "Transfer", "end_of_hdf5", "trusted", "what_came"]
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 """The first bytes of an HDF5 file: HDF5 File Format Specification, section II.A."""
@@ -28,31 +28,6 @@ HOW = (
 """What to do without a token, or with one that is refused."""
 
 
-class Secret:
-    """A token that does not show itself.
-
-    Examples
-    --------
-    >>> Secret("abc.def")
-    <a token>
-    """
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def __repr__(self) -> str:
-        return "<a token>"
-
-    def __reduce__(self) -> str:
-        raise TypeError("a token is not written down")
-
-    def reveal(self) -> str:
-        """Return the token itself, for the header of a request."""
-        return self._value
-
-
 def trusted(href: str, hosts: Iterable[str]) -> bool:
     """Say whether a token may be sent to an address: https (or loopback) and one of the hosts, port included.
 
@@ -65,32 +40,8 @@ def trusted(href: str, hosts: Iterable[str]) -> bool:
     >>> trusted("http://ladsweb.modaps.eosdis.nasa.gov/a.h5", ["ladsweb.modaps.eosdis.nasa.gov"])
     False
     """
-    place = _place(href)
-    return place is not None and place in {host.lower() for host in hosts}
-
-
-def _place(href: str) -> str | None:
-    """Return host and port of an address that may be asked, None where it may not."""
-    try:
-        parts = urlsplit(href)
-        port = parts.port
-    except ValueError:
-        return None
-    host = (parts.hostname or "").lower()
-    if not host or parts.username or parts.password or any(ord(c) < 33 for c in href):
-        return None
-    if parts.scheme.lower() == "https":
-        return host if port in (None, 443) else f"{host}:{port}"
-    if parts.scheme.lower() == "http" and _loopback(host):
-        return f"{host}:{port or 80}"
-    return None
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    found = place(href)
+    return found is not None and found in {host.lower() for host in hosts}
 
 
 def end_of_hdf5(head: bytes) -> int | None:
@@ -217,7 +168,7 @@ class Transfer:
             return SizeError(f"{error}. Pass fewer items or more bytes.")
         if error.status in (401, 403):
             moved = ""
-            if leads_to in self.hosts and leads_to != _place(href):
+            if leads_to in self.hosts and leads_to != place(href):
                 moved = f" The file has moved to {leads_to}, and tokens do not follow: correct the asset's href."
             return _refused(what, href, f"HTTP {error.status}", self.secret, moved)
         login = f". The token is missing or has run out. {HOW}" if error.kind == "html" else ""
@@ -232,8 +183,8 @@ class _Way:
         self.leads_to: str | None = None
 
     def __call__(self, href: str) -> None:
-        self.leads_to = _place(href)
-        if self.leads_to == _LOGIN != _place(self._href):
+        self.leads_to = place(href)
+        if self.leads_to == _LOGIN != place(self._href):
             raise _refused(self._what, self._href, "the server asks for a login", self._secret)
 
 

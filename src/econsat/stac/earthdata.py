@@ -23,19 +23,17 @@ from urllib.parse import unquote, urlsplit
 import pystac
 
 from econsat._download import cache_folder
+from econsat.access._secret import Secret
 from econsat.access.redact import is_url, shown, unsigned
 from econsat.access.settings import Access
+from econsat.access.signing import EARTHDATA_HOSTS
 from econsat.access.transport import Transport
 from econsat.errors import CredentialsError, DataError, EmptySearchError, ParameterError, SizeError
-from econsat.stac._transfer import HOW, Secret, Transfer, trusted, what_came
+from econsat.stac._transfer import HOW, Transfer, trusted, what_came
 
 __all__ = ["HOSTS", "download"]
 
-HOSTS = (
-    "data.laadsdaac.earthdatacloud.nasa.gov",
-    "ladsweb.modaps.eosdis.nasa.gov",
-    "urs.earthdata.nasa.gov",
-)
+HOSTS = EARTHDATA_HOSTS
 """The hosts that are given the token."""
 
 _VARIABLE = "EARTHDATA_TOKEN"
@@ -170,11 +168,11 @@ def _secret(token: str | None) -> Secret | None:
     given = given.strip().removeprefix("Bearer ").strip()
     if not given:
         return None
-    if not given.isascii() or any(ord(c) < 33 for c in given):
+    try:
+        return Secret(given, where=where, travels=False)
+    finally:
         # A traceback may show variables.
         token = given = ""
-        raise ParameterError(f"{where} holds spaces or characters that no token has; it is not shown here")
-    return Secret(given)
 
 
 def _hosts(hosts: Iterable[str]) -> tuple[str, ...]:
