@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NoReturn
-from urllib.parse import quote
 
 from econsat.access._addresses import NEVER, Address, Network, kind_of, kind_of_name, literal, looks_numeric, never_in
-from econsat.access.redact import shown, unsigned
+from econsat.access._asked import PORTS, Asked, ascii_host
 from econsat.errors import ParameterError, RefusedError
 
 __all__ = ["DRIVERS", "Policy", "permissive"]
@@ -25,19 +22,6 @@ DRIVERS = ("GTiff", "JP2OpenJPEG", "HDF5", "netCDF")
 
 _MIB = 1 << 20
 _GIB = 1 << 30
-# Longer than any signed address; Azure and S3 stay below 2,000 characters without a session's token.
-_MAX_HREF = 16_384
-_PORTS = {"http": 80, "https": 443}
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+._-]*):")
-_NAME = re.compile(r"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
-_DOT_SEGMENT = re.compile(r"(?:\.|%2e){1,2}", re.IGNORECASE)
-# Letters that the two standards of international names turn into different hosts (UTS 46, "deviations").
-_AMBIGUOUS = re.compile("[\u00df\u03c2\u200c\u200d]")
-# Reserved characters of RFC 3986 that a path, and a query, may hold as they are; and the sign that escapes begin with.
-_IN_PATH = "%:/@!$&'()*+,;="
-_IN_QUERY = _IN_PATH + "?[]"
-_LONE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _COUNTS = (
     "max_json_bytes",
     "max_json_depth",
@@ -49,7 +33,6 @@ _COUNTS = (
     "max_pixels",
     "max_ratio",
 )
-_STORES = ("s3", "gs", "az", "abfs", "abfss", "wasb", "wasbs", "oss", "swift")
 
 
 @dataclass(frozen=True)
@@ -164,11 +147,11 @@ class Policy:
         RefusedError
             The rule that forbids it, what was seen, and the argument that would permit it.
         """
-        asked = _Asked(href, what)
+        asked = Asked(href, what)
         scheme, host, port, rest = asked.parts()
         self._permit(asked, scheme, host, found_in)
         place = f"[{host}]" if ":" in host else host
-        return f"{scheme}://{place}{'' if port in (None, _PORTS[scheme]) else f':{port}'}{rest}"
+        return f"{scheme}://{place}{'' if port in (None, PORTS[scheme]) else f':{port}'}{rest}"
 
     def check_peer(self, host: str, address: str, *, found_in: str | None = None, what: str = "") -> None:
         """Check an IP address that a host's name resolved to, before it is connected to.
@@ -189,7 +172,7 @@ class Policy:
         RefusedError
             The address lies where the host may not lead.
         """
-        asked = _Asked(f"//{host}", what, named=f"host {host}")
+        asked = Asked(f"//{host}", what, named=f"host {host}")
         host = host.lower().strip("[]").rstrip(".")
         try:
             peer: Address = ipaddress.ip_address(address.partition("%")[0])
@@ -220,7 +203,7 @@ class Policy:
             return self.drivers
         return self.drivers.get(collection or "*", self.drivers.get("*", ("GTiff",)))
 
-    def _permit(self, asked: _Asked, scheme: str, host: str, found_in: str | None) -> None:
+    def _permit(self, asked: Asked, scheme: str, host: str, found_in: str | None) -> None:
         kind = _kind(host)
         if kind in NEVER:
             asked.refuse(f"{host} is {NEVER[kind]}; nothing permits it")
@@ -247,145 +230,6 @@ class Policy:
         return False
 
 
-class _Asked:
-    """An address that is being looked at, and how to say why it is refused."""
-
-    def __init__(self, href: str, what: str, *, named: str = "") -> None:
-        self.href, self.what, self.named = href, what, named
-
-    def refuse(self, rule: str, advice: str = "") -> NoReturn:
-        href = self.href if isinstance(self.href, str) else repr(self.href)[:60]
-        what = f"{shown(self.what)}: " if self.what else ""
-        tail = f"; {advice}" if advice else ""
-        raise RefusedError(
-            f"{what}{self.named or shown(href) or 'an empty address'} is refused: {rule}{tail}",
-            kind="refused",
-            href=unsigned(href)[:_MAX_HREF],
-        )
-
-    def parts(self) -> tuple[str, str, int | None, str]:
-        """Return scheme, host, port, and path with query, each in its plain spelling."""
-        href = self.href
-        if not isinstance(href, str):
-            self.refuse(f"an address is text, not {type(href).__name__}")
-        if len(href) > _MAX_HREF:
-            self.refuse(f"it has {len(href):,} characters, more than {_MAX_HREF:,}")
-        scheme = self._scheme()
-        rest = href[len(scheme) + 1 :]
-        if not rest.startswith("//"):
-            self.refuse(f"{scheme}: is not followed by // and a host")
-        authority = re.split(r"[/?#]", rest[2:], maxsplit=1)[0]
-        if "@" in authority:
-            self.refuse(
-                "it carries a user name or password",
-                "leave it out, and pass keys as access=Access(headers=...) or a signer",
-            )
-        host, port = self._host_and_port(authority)
-        path, mark, query = rest[2 + len(authority) :].partition("#")[0].partition("?")
-        try:
-            escaped = _escaped(_resolved(path), _IN_PATH) or "/"
-            return scheme, host, port, escaped + (f"?{_escaped(query, _IN_QUERY)}" if mark else "")
-        except UnicodeEncodeError:
-            self.refuse("it holds half a character (a lone surrogate)")
-
-    def _scheme(self) -> str:
-        href = self.href
-        control = _CONTROL.search(href)
-        if control:
-            self.refuse(f"it holds a control character ({control[0]!r})")
-        if "\\" in href:
-            self.refuse("it holds a backslash, which some programs read as a slash", "escape it as %5C")
-        found = _SCHEME.match(href)
-        if href.lower().startswith("/vsi") or (found and not re.match(r"[a-z0-9+.-]+://", href, re.IGNORECASE)):
-            scheme = found[1].lower() if found else ""
-            if scheme in _PORTS:
-                return scheme
-            self.refuse("only https addresses are asked, none of GDAL's virtual files or prefixes; nothing permits it")
-        if not found:
-            self.refuse("it is a path, not an https address", "make it absolute against the document that names it")
-        scheme = found[1].lower()
-        if scheme in _STORES:
-            self.refuse(
-                f"{scheme}:// is asked only after a signer has rewritten it to https",
-                "pass access=Access(sign=...) with a signer, or a function that does so",
-            )
-        if scheme not in _PORTS:
-            self.refuse(f"{scheme}:// is not asked, only https", "pass access=Access(sign=...) to rewrite it")
-        return scheme
-
-    def _host_and_port(self, authority: str) -> tuple[str, int | None]:
-        if authority.startswith("["):
-            text, bracket, port = authority[1:].partition("]")
-            address = literal(text) if bracket and ":" in text else None
-            if address is None or "%" in text or (port and not port.startswith(":")):
-                self.refuse("its host is no IPv6 address (or names a zone of this machine)")
-            return str(address), self._port(port[1:])
-        host, _, port = authority.partition(":")
-        return self._host(host), self._port(port)
-
-    def _port(self, text: str) -> int | None:
-        if not text:
-            return None
-        if not re.fullmatch(r"[0-9]{1,5}", text) or not 0 < int(text) < 65536:
-            self.refuse(f"its port is {text!r:.40}, not a number from 1 to 65535")
-        return int(text)
-
-    def _host(self, text: str) -> str:
-        if not text:
-            self.refuse("it has no host")
-        if len(text) > 253:
-            self.refuse(f"its host has {len(text)} characters, more than 253")
-        if "%" in text:
-            self.refuse("its host is written with escapes (%)", "write it out")
-        host = _ascii(text)
-        if host is None:
-            self.refuse(
-                f"its host {text[:80]!r} is not a name that all programs read alike", "write it in ASCII (xn--...)"
-            )
-        if looks_numeric(host) and literal(host) is None:
-            self.refuse(
-                f"its host {host!r:.80} is an odd spelling of a number or an IP address", "write it as 192.168.0.1"
-            )
-        return host
-
-
-def _ascii(text: str) -> str | None:
-    """Return a host's name in lower-case ASCII, or None."""
-    if _AMBIGUOUS.search(text):
-        return None
-    # Also turns full-width letters, digits and dots into plain ones.
-    host = unicodedata.normalize("NFKC", text).replace("\u3002", ".").lower()
-    host = host[:-1] if host.endswith(".") else host
-    if not host.isascii():
-        try:
-            host = host.encode("idna").decode("ascii").lower()
-        except UnicodeError:
-            return None
-    return host if _NAME.fullmatch(host) and len(host) <= 253 else None
-
-
-def _resolved(path: str) -> str:
-    """Return a path without "." and ".." (RFC 3986, section 5.2.4), escaped or not."""
-    if "." not in path and "%2" not in path:
-        return path
-    kept: list[str] = []
-    segments = path.split("/")
-    for i, segment in enumerate(segments):
-        if not _DOT_SEGMENT.fullmatch(segment):
-            kept.append(segment)
-            continue
-        if len(segment.lower().replace("%2e", ".")) == 2 and len(kept) > 1:
-            kept.pop()
-        if i == len(segments) - 1:
-            kept.append("")
-    return "/".join(kept)
-
-
-def _escaped(text: str, safe: str) -> str:
-    # Catalogs name files with spaces and accents as they are; what is escaped already stays so.
-    return quote(_LONE_PERCENT.sub("%25", text), safe=safe)
-
-
 def _kind(host: str) -> str:
     address = literal(host)
     return kind_of_name(host) if address is None else kind_of(address)
@@ -396,7 +240,7 @@ def _found_host(found_in: str) -> str | None:
     if not re.match(r"[a-z][a-z0-9+.-]+:/", found_in, re.IGNORECASE) or found_in.lower().startswith("file:"):
         return None
     try:
-        return _Asked(found_in, "").parts()[1]
+        return Asked(found_in, "").parts()[1]
     except RefusedError:
         # Whatever it is, it is trusted with nothing.
         return "invalid.example"
@@ -460,7 +304,7 @@ def _texts(value: object, key: str) -> list[str]:
 def _pattern(text: str, key: str) -> str:
     stars, name = ("*.", text[2:]) if text.startswith("*.") else ("", text)
     address = literal(name.strip("[]"))
-    host = str(address) if address is not None and not stars else _ascii(name)
+    host = str(address) if address is not None and not stars else ascii_host(name)
     if host is None or not host or (address is None and looks_numeric(host)):
         raise ParameterError(
             f'{key} holds {text!r:.100}: pass names of hosts ("data.example.org", "*.example.org"), without scheme, '
