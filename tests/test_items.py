@@ -555,3 +555,18 @@ def test_a_table_of_a_few_bytes_that_stands_for_many_rows_is_refused(
     assert path.stat().st_size < 100_000
     with pytest.raises(CatalogError, match="unpacks to more than 1 MiB"):
         snapshots.open(path)
+
+
+def test_a_snapshot_knows_the_licence_that_all_items_of_a_collection_state(tmp_path: Path) -> None:
+    found = econsat.open_catalog("bundled").search()
+    snapshots.save(found, tmp_path / "a.json")
+    frame = econsat.open_catalog(str(tmp_path / "a.json")).collections().set_index("id")
+    licences: dict[str, set[Any]] = {}
+    for item in found:
+        licences.setdefault(str(item.collection_id), set()).add(item.properties.get("license"))
+    for name, stated in licences.items():
+        assert frame.loc[name, "licence"] == stated.pop()
+    one, other = make_item("a"), make_item("b")
+    one.properties["license"], other.properties["license"] = "CC0-1.0", "CC-BY-4.0"
+    snapshots.save([one, other], tmp_path / "b.json")
+    assert econsat.open_catalog(str(tmp_path / "b.json")).collections()["licence"].isna().all()

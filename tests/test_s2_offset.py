@@ -118,6 +118,34 @@ class TestPixels:
         assert found is not None
         assert found.kind == "offset taken off"
 
+    # How far pixels can tell: mean reflectance and noise, and what is said where the offset is rightly in them, where
+    # it is in them and denied, and where it was taken off and is applied again.
+    @pytest.mark.parametrize(
+        ("mean", "noise", "right", "denied", "twice"),
+        [
+            (0.03, 0.006, None, "offset still in", "offset taken off"),
+            (0.003, 0.003, None, None, "offset taken off"),
+            # Darker than its own noise: told of, though all is well.
+            (0.001, 0.002, "offset taken off", None, "offset taken off"),
+            (-0.002, 0.003, "offset taken off", None, "offset taken off"),
+            # Without a dark pixel nothing can be told.
+            (0.30, 0.06, None, None, None),
+            (0.60, 0.10, None, None, None),
+            (0.85, 0.08, None, None, None),
+        ],
+    )
+    def test_how_far_pixels_can_tell(
+        self, mean: float, noise: float, right: str | None, denied: str | None, twice: str | None
+    ) -> None:
+        ground = np.random.default_rng(1).normal(mean, noise, (256, 256))
+        late = {"s2:processing_baseline": "05.09"}
+        applied = band_radiometry(*_item(_PLANETARY, **late))
+        taken = band_radiometry(*_item(_EARTH_SEARCH, **late, **{"earthsearch:boa_offset_applied": True}))
+        cases = ((True, applied, right), (True, taken, denied), (False, applied, twice), (False, taken, None))
+        for offset, radiometry, says in cases:
+            found = check_pixels(_stored(ground, offset=offset), radiometry)
+            assert (found and found.kind) == says
+
     def test_before_baseline_4_nothing_is_in_doubt(self) -> None:
         item, asset = _item(_PLANETARY, **{"s2:processing_baseline": "03.01"})
         radiometry = band_radiometry(item, asset)

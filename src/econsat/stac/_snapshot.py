@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ class Snapshot:
         self.about = {key: fields[key] for key in ("econsat:snapshot", "econsat:search") if key in fields}
 
     def collections(self) -> list[dict[str, Any]]:
-        """Return the collections that items name, with the extent of the items."""
+        """Return the collections that items name, with the extent of the items and the licence that all state."""
         grouped: dict[str, list[dict[str, Any]]] = {}
         for body in self._bodies:
             if isinstance(body.get("collection"), str):
@@ -60,6 +61,7 @@ class Snapshot:
                 "type": "Collection",
                 "id": name,
                 "extent": {"spatial": {"bbox": [_box(bodies)]}, "temporal": {"interval": [_span(bodies)]}},
+                "license": _licence(bodies),
                 "_items": len(bodies),
             }
             for name, bodies in sorted(grouped.items())
@@ -75,6 +77,13 @@ class Snapshot:
         for body in todo:
             if collections is None or body.get("collection") in collections:
                 yield body
+
+
+def _licence(bodies: list[dict[str, Any]]) -> str | None:
+    """Return the licence that all items state, None where they state none or several."""
+    stated = {json.dumps(body["properties"].get("license")) for body in bodies}
+    only = json.loads(stated.pop()) if len(stated) == 1 else None
+    return only if isinstance(only, str) else None
 
 
 def _box(bodies: list[dict[str, Any]]) -> list[float] | None:
