@@ -15,7 +15,7 @@ import pytest
 import rasterio
 from exactextract import exact_extract
 
-from econsat import regions, reports
+from econsat import items, open_catalog, regions, reports
 from econsat.errors import ReportError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -246,3 +246,18 @@ def test_growth_on_simulated_lights_recovers_what_was_put_in(tmp_path):
     held = held[: held.index("recovered =")]
     assert held.count("True") == 4
     assert "False" not in held
+
+
+@pytest.mark.notebook
+@pytest.mark.parametrize("notebook", ["start-here", "night-lights"])
+def test_a_report_is_rebuilt_from_a_pinned_search(notebook, tmp_path, monkeypatch):
+    found = open_catalog("bundled").search()
+    (tmp_path / "kept").mkdir()
+    items.save(found, tmp_path / "kept" / "pinned.json.gz")
+    # Named from here, though a curated notebook runs elsewhere.
+    monkeypatch.chdir(tmp_path)
+    pinned = text_of(reports.run(notebook, {"catalog": "kept/pinned.json.gz"}, out=tmp_path / "pinned.html"))
+    searched = text_of(reports.run(notebook, out=tmp_path / "searched.html"))
+    figures = re.compile(r"\d+\.\d+")
+    assert len(figures.findall(searched)) > 20
+    assert set(figures.findall(searched)) <= set(figures.findall(pinned))

@@ -55,7 +55,8 @@ def run(
     folder : path, optional
         Working directory of the notebook's code. By default a notebook given by path runs beside its file, as
         in JupyterLab; a curated one runs in an empty folder that is removed afterwards, since the installed
-        notebooks may lie where nobody can write.
+        notebooks may lie where nobody can write, and parameters that name a file from here are given to it by
+        their whole path.
 
     Returns
     -------
@@ -98,7 +99,8 @@ def run(
     nb = read(path)
     known = declarations.declared(nb)
     values = declarations.validate(parameters or {}, known)
-    declarations.inject(nb, values)
+    # A curated notebook runs in another folder than the one from which a file was named.
+    declarations.inject(nb, values if folder is not None or not name else {k: _placed(v) for k, v in values.items()})
     if folder is None and not name:
         folder = path.parent
     label = name or path.stem
@@ -314,6 +316,16 @@ def version() -> str:
         return str(econsat.__version__)
     except PackageNotFoundError:
         return "(source checkout)"
+
+
+def _placed(value: Any) -> Any:
+    """Return the whole path of a file or folder that a text names from here, everything else as it is."""
+    if not isinstance(value, str) or not (os.path.splitext(value)[1] or "/" in value or os.sep in value):
+        return value
+    try:
+        return str(Path(value).resolve()) if Path(value).exists() else value
+    except (OSError, ValueError):
+        return value
 
 
 def _is_path(notebook: str | Path) -> bool:
