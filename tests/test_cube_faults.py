@@ -20,8 +20,9 @@ import rasterio
 from econsat.access import Access
 from econsat.access.cache import Cache
 from econsat.access.policy import Policy
-from econsat.errors import BudgetWarning, ReadError, SuspectDataWarning
+from econsat.errors import BudgetWarning, ParameterError, ReadError, SuspectDataWarning
 from econsat.stac._href import Failed, Opened
+from econsat.stac._plan import plan
 from econsat.stac._provenance import unsigned
 from econsat.stac.cube import load as load_patiently
 from econsat.testing import Fault, FaultServer, make_item, make_raster
@@ -637,3 +638,31 @@ class TestRelativePaths:
         item.assets["red"].href = "HDF5:a.h5"
         with pytest.raises(ReadError, match="only plain paths are opened"):
             load(item)
+
+
+class TestSameIds:
+    def test_items_of_one_id_in_two_collections_have_a_row_each(self, server: FaultServer) -> None:
+        items = [_item(server), _item(server, "b")]
+        for item, collection in zip(items, ("one", "two"), strict=True):
+            item.id, item.collection_id = "same", collection
+        cube = load(items, chunks=None, groupby="id")
+        assert [(row["item"], row["pixels"]) for row in cube.attrs["assets"]] == [("same", 420_000)] * 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"max_bytes": float("nan")}, "max_bytes= is nan"),
+        ({"max_bytes": -1}, "max_bytes= is -1"),
+        ({"max_failed": True}, "max_failed= is True"),
+        ({"workers": True}, "workers= is True"),
+        ({"progress": 3}, "progress= is 3: pass a function"),
+        ({"patch_url": 3}, "patch_url= is 3: pass a function"),
+        ({"access": 3}, "access= is 3: pass an econsat.access.Access"),
+    ],
+)
+def test_arguments_that_mean_nothing(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ParameterError, match=message):
+        load(make_item("x", assets={"red": "https://example.org/a.tif"}), **arguments)
+    with pytest.raises(ParameterError, match=r"resampling= names 'blue'; the variables are red"):
+        plan(make_item("x", assets={"red": "https://example.org/a.tif"}), resampling={"blue": "nearest"})

@@ -29,11 +29,13 @@ _RESAMPLING = frozenset(
 )
 
 
-def check(*, groupby: object, resampling: object, on_error: object, max_failed: object, workers: object) -> None:
+def check(
+    *, groupby: object, resampling: object, on_error: object, max_failed: object, workers: object, **functions: object
+) -> None:
     """See that arguments which `load` and `plan` share mean something."""
     if on_error not in ("raise", "record"):
         raise ParameterError(f'on_error= is {on_error!r}: pass "raise" or "record"')
-    if not isinstance(max_failed, (int, float)) or not 0 <= max_failed <= 1:
+    if isinstance(max_failed, bool) or not isinstance(max_failed, (int, float)) or not 0 <= max_failed <= 1:
         raise ParameterError(f"max_failed= is {max_failed!r}: pass a share between 0 and 1")
     if groupby is not None and not isinstance(groupby, str):
         raise ParameterError(f'groupby= is {groupby!r}: pass "solar_day", "time", "id" or the name of a property')
@@ -41,8 +43,11 @@ def check(*, groupby: object, resampling: object, on_error: object, max_failed: 
     for method in methods:
         if not isinstance(method, str) or method not in _RESAMPLING:
             raise ParameterError(f"resampling= is {method!r}: pass one of {', '.join(sorted(_RESAMPLING))}")
-    if workers is not None and (not isinstance(workers, int) or workers < 1):
+    if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
         raise ParameterError(f"workers= is {workers!r}: pass a number of threads, at least 1")
+    for key, function in functions.items():
+        if function is not None and not callable(function):
+            raise ParameterError(f"{key}= is {function!r:.100}: pass a function, or None")
 
 
 def check_names(job: Job, **options: object) -> None:

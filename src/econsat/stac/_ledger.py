@@ -69,7 +69,7 @@ class _Row:
 class Ledger:
     """Counts of what was read, by raster file; threads may write to it at once."""
 
-    _rows: dict[tuple[str, str], _Row] = field(default_factory=dict)
+    _rows: dict[tuple[str, str, str], _Row] = field(default_factory=dict)
     _findings: dict[tuple[str, str, str], list[Finding]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -92,7 +92,7 @@ class Ledger:
         zeros = int(np.count_nonzero(zero))
         zeros -= int(np.count_nonzero(zero & missing)) if zeros else 0
         with self._lock:
-            row = self._rows.setdefault((where.item, where.asset), _Row(where))
+            row = self._rows.setdefault((where.item, where.asset, where.href), _Row(where))
             row.pixels += int(physical.size)
             row.valid += valid
             row.zeros += zeros

@@ -12,7 +12,7 @@ import pystac
 
 from econsat.access.redact import is_url
 from econsat.errors import ParameterError
-from econsat.stac._arguments import check, drivers_of, region_of
+from econsat.stac._arguments import check, check_names, drivers_of, region_of
 from econsat.stac._budget import Cost, Known, Ladder, Layout, Raster, common, lay_out, price, total
 from econsat.stac._estimate import Guess, stated_dtype, whole
 from econsat.stac._href import Failure, Opened, href_of
@@ -133,7 +133,15 @@ def plan(
 
     if headers not in ("estimate", "read"):
         raise ParameterError(f'headers= is {headers!r}: pass "estimate" or "read"')
-    check(groupby=groupby, resampling=resampling, on_error="record", max_failed=1.0, workers=workers)
+    check(
+        groupby=groupby,
+        resampling=resampling,
+        on_error="record",
+        max_failed=1.0,
+        workers=workers,
+        progress=progress,
+        patch_url=patch_url,
+    )
     allowed = drivers_of(drivers)
     door = access_of(access)
     over = links.link(link if link is not None else door.link if door.link is not None else "fibre")
@@ -143,6 +151,7 @@ def plan(
     # Nobody is asked to sign what is not read.
     signed = patch_url if headers == "read" else None
     job = find(kept, bands, allow_missing=True, drivers=allowed, patch_url=signed, access=access)
+    check_names(job, resampling=resampling)
     if patch_url is None:
         refuse(job)
     there = [w for w in job.wanted if w.failure is None]

@@ -165,9 +165,12 @@ def probe(job: Job, *, threads: int, progress: Callable[[Any], Any] | None) -> N
     def fetched(where: _href.Opened) -> _read.Header | _href.Failure | None:
         try:
             # PROJ opens its database once a thread: what came over a network is better looked at in this one.
-            return _read.fetch(where) if where.file is not None else _read.probe(where, env)
+            if where.file is None:
+                return _read.probe(where, env)
+            _read.fetch(where)
         except _href.Failed as failed:
             return failed.failure
+        return None
 
     def looked_at(where: _href.Opened, found: _read.Header | _href.Failure | None) -> _read.Header | _href.Failure:
         try:

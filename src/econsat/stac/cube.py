@@ -27,6 +27,7 @@ from econsat.stac._chunks import chunk_sizes, dtype_of, human, nbytes_of
 from econsat.stac._ledger import Ledger
 from econsat.stac._prepare import Job, Wanted, calibrate, checked, find, label, probe, settle, too_many
 from econsat.stac._steps import groups_of, span_of, time_of
+from econsat.stac._survey import access_of
 from econsat.stac.blackmarble import _items as _blackmarble_items
 
 if TYPE_CHECKING:
@@ -152,9 +153,10 @@ def load(
         `units`, `long_name`, `standard_name` where one exists, and a CRS (``.rio.crs``).
         ``attrs["provenance"]`` says where the numbers come from and what was done, ``attrs["failures"]``
         lists ``{item, asset, href, reason}``, ``attrs["time_note"]`` stands where times are not dates. With
-        ``chunks=None`` ``attrs["assets"]`` counts, for each file that was read, ``pixels`` asked, ``valid`` ones,
-        ``zeros`` among these, ``absent_blocks`` (never written), ``bytes`` transferred, bytes ``from_cache``, and says
-        what vouches for them (``integrity``).
+        ``chunks=None`` ``attrs["assets"]`` counts, for each file that was read, ``pixels`` asked (some twice, where
+        resampling reads in several windows), ``valid`` ones, ``zeros`` among these, ``absent_blocks`` (never written),
+        ``bytes`` transferred of the file, whichever asset it is, bytes ``from_cache``, and says what vouches for them
+        (``integrity``).
 
     Raises
     ------
@@ -203,8 +205,17 @@ def load(
     """
     from econsat.stac._odc import assemble
 
-    check(groupby=groupby, resampling=resampling, on_error=on_error, max_failed=max_failed, workers=workers)
-    if isinstance(max_bytes, bool) or not isinstance(max_bytes, (int, float, np.number)):
+    check(
+        groupby=groupby,
+        resampling=resampling,
+        on_error=on_error,
+        max_failed=max_failed,
+        workers=workers,
+        progress=progress,
+        patch_url=patch_url,
+    )
+    access = None if access is None else access_of(access)
+    if isinstance(max_bytes, bool) or not isinstance(max_bytes, (int, float, np.number)) or not max_bytes >= 0:
         raise ParameterError(f"max_bytes= is {max_bytes!r}: pass a number of bytes")
     limit = None if budget is None else parse_budget(budget)
     allowed = drivers_of(drivers)
