@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import http.server
 import multiprocessing
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -356,3 +358,38 @@ def test_a_wrong_secret_is_in_no_variable_of_a_traceback(make: Callable[[str], o
     ours = [f for f in stack if f"{os.sep}econsat{os.sep}access" in f.filename]
     assert ours
     assert "planted" not in "".join(str(frame.locals) for frame in ours)
+
+
+def test_no_connection_is_left_open_whatever_goes_wrong(tmp_path: Path) -> None:
+    (tmp_path / "a.bin").write_bytes(BODY)
+
+    def sockets() -> int:
+        folder = Path("/proc/self/fd")
+        if not folder.is_dir():
+            pytest.skip("this system does not list open files")
+        return sum(os.readlink(link).startswith("socket:") for link in folder.iterdir() if link.is_symlink())
+
+    faults = [
+        Fault(status=503),
+        Fault(status=404),
+        Fault(cut=10),
+        Fault(reset="before"),
+        Fault(body=b"<html>"),
+        Fault(truncate=2),
+        Fault(status=302, headers={"Location": "ftp://x/y"}),
+    ]
+    with FaultServer(tmp_path) as server, Transport(Access(retries=0, backoff=0.0)) as transport:
+        transport.piece(server.url("/a.bin"), 0, 5)
+        before = sockets()
+        for fault in faults * 10:
+            server.fail("/a.bin", fault)
+            with contextlib.suppress(AccessError):
+                transport.piece(server.url("/a.bin"), 0, 5)
+            server.heal()
+        assert sum(map(len, transport._connector._idle.values())) <= 1
+        # The server lives in this process, and takes a moment to see that one hung up.
+        for _ in range(200):
+            if sockets() <= before:
+                break
+            time.sleep(0.02)
+        assert sockets() <= before

@@ -90,13 +90,13 @@ def is_at_hand(w: Wanted) -> bool:
     if file is None:
         return "://" not in w.where.href or w.where.href[:5].lower() == "file:"
     cache = file.session.cache(file.href)
-    known = None if cache is None else cache.known(file.href)
+    known = None if cache is None else cache.known(file.file.kept_as)
     if cache is None or known is None or not cache.is_fresh(known) or known.version.total is None:
         return False
     size = known.version.total
 
     def read(ranges: list[Range]) -> list[bytes]:
-        found = gathered(cache.get(file.href, ranges, version=known.version), ranges)
+        found = gathered(cache.get(file.file.kept_as, ranges, version=known.version), ranges)
         if None in found:
             raise LookupError
         return [each for each in found if each is not None]
@@ -149,7 +149,7 @@ def known_of(w: Wanted, *, spent: bool = False) -> Known | None:
             return None
     index = file.index
     cache = file.session.cache(file.href)
-    known = None if cache is None else cache.known(file.href)
+    known = None if cache is None else cache.known(file.file.kept_as)
     length = index.header_bytes
     head = Cost.exact(index.header_requests, length)
     if spent:
@@ -161,7 +161,8 @@ def known_of(w: Wanted, *, spent: bool = False) -> Known | None:
     def free(ranges: list[Range]) -> tuple[list[Range], list[Range]]:
         if cache is None or known is None:
             return in_memory, []
-        return in_memory, [(at, at + len(body)) for at, body in cache.get(file.href, ranges, version=known.version)]
+        kept = cache.get(file.file.kept_as, ranges, version=known.version)
+        return in_memory, [(at, at + len(body)) for at, body in kept]
 
     return Known(w.source.geobox, index, head, free, keeps=known is not None)
 
