@@ -666,3 +666,10 @@ def test_arguments_that_mean_nothing(arguments: dict[str, Any], message: str) ->
         load(make_item("x", assets={"red": "https://example.org/a.tif"}), **arguments)
     with pytest.raises(ParameterError, match=r"resampling= names 'blue'; the variables are red"):
         plan(make_item("x", assets={"red": "https://example.org/a.tif"}), resampling={"blue": "nearest"})
+
+
+def test_a_lazy_cube_that_fails_late_says_what_would_record_it(server: FaultServer) -> None:
+    cube = load(_item(server), on_error="record", access=Access(retries=0))
+    server.fail("/a.tif", Fault(status=404, times=None))
+    with pytest.raises(ReadError, match=r"item 'a', asset 'red' .*404.*chunks=None for pixels"):
+        cube.compute()
