@@ -51,8 +51,8 @@ class Failure:
         """Return it as an error."""
         return ReadError(
             f"item {self.item!r:.200}, asset {self.asset!r:.200} ({_clipped(self.href)}): {self.reason}. "
-            'Leave the item out, or pass on_error="record" (of a lazy cube only headers: chunks=None for pixels, too) to '
-            "have it missing and listed."
+            'Leave the item out, or pass on_error="record" (of a lazy cube only headers: chunks=None for pixels, too) '
+            "to have it missing and listed."
         )
 
 
