@@ -465,6 +465,7 @@ class TestFaults:
             {"height": True},
             {"height": float("nan")},
             {"resolution": "10"},
+            {"crs": "utm", "resolution": 1e6},
             {"crs": "EPSG:4326"},
             {"crs": "EPSG:none"},
             {"crs": "utm", "resampling": "cubic"},
@@ -480,6 +481,10 @@ class TestFaults:
         made = make_grd(tmp_path)
         with pytest.raises(ParameterError, match=f"{next(iter(reversed(options)))}=|resolution="):
             read_grd(made.folder, polarisation="vh", **options)
+
+    def test_a_folder_that_is_none(self) -> None:
+        with pytest.raises(ParameterError, match="safe_dir is a int"):
+            read_grd(5, polarisation="vh")  # type: ignore[arg-type]
 
     def test_a_size_that_is_too_large(self, tmp_path: Path) -> None:
         made = make_grd(tmp_path)

@@ -56,7 +56,9 @@ def find(folder: str | Path, polarisation: str) -> Files:
     ParameterError
         `polarisation` is no polarisation.
     """
-    root = Path(folder)
+    if not isinstance(folder, (str, Path)):
+        raise ParameterError(f"safe_dir is a {type(folder).__name__}: pass the path of a folder")
+    root = Path(folder).expanduser()
     wanted = polarisation.lower() if isinstance(polarisation, str) else ""
     if wanted not in _POLARISATIONS:
         raise ParameterError(f"polarisation= is {polarisation!r}: pass one of {', '.join(_POLARISATIONS)}")

@@ -176,6 +176,11 @@ def read_grd(
         steps = [step]
     else:
         grid = _map.choose(scene, rows, columns, crs=crs, resolution=float(resolution))
+        across = max(n * d for n, d in zip(scene.shape, scene.product.spacing, strict=True))
+        if _metres(grid) > across:
+            raise ParameterError(
+                f"resolution= is {resolution!r}, in units of the CRS: wider than the whole image ({across / 1000:.3g} km)"
+            )
         method = resampling or _method(scene, grid)
         made = mapped(scene, grid, rows, columns, beside, method=method, chunks=chunks, max_bytes=max_bytes)
         steps = [
@@ -235,9 +240,12 @@ def _beside(coordinates: Iterable[str] | None, *, default: tuple[str, ...]) -> t
     return asked
 
 
+def _metres(grid: _map.Grid) -> float:
+    return grid.resolution * (111_320.0 if grid.crs.geographic else 1.0)
+
+
 def _method(scene: Scene, grid: _map.Grid) -> str:
-    size = grid.resolution * (111_320.0 if grid.crs.geographic else 1.0)
-    return "average" if size > 1.5 * min(scene.product.spacing) else "bilinear"
+    return "average" if _metres(grid) > 1.5 * min(scene.product.spacing) else "bilinear"
 
 
 def _attrs(files: Files, scene: Scene, polarisation: str, steps: list[dict[str, Any]]) -> dict[str, Any]:
