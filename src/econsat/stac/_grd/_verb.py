@@ -179,7 +179,7 @@ def read_grd(
         across = max(n * d for n, d in zip(scene.shape, scene.product.spacing, strict=True))
         if _metres(grid) > across:
             raise ParameterError(
-                f"resolution= is {resolution!r}, wider than the image, in the units of crs= ({across / 1000:.3g} km)"
+                f"resolution= is {resolution!r} in units of crs=, wider than the image ({across / 1000:.3g} km)"
             )
         method = resampling or _method(scene, grid)
         made = mapped(scene, grid, rows, columns, beside, method=method, chunks=chunks, max_bytes=max_bytes)
