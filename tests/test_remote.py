@@ -39,6 +39,7 @@ class FakePiece:
     total: int | None
     etag: str | None
     last_modified: str | None
+    whole: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -560,3 +561,18 @@ class TestOverTheNetwork:
                 file.head()
             assert file.read([]) == []
             assert file.read([(0, 0)]) == [b""]
+
+
+def test_a_server_without_ranges_sends_the_file_once(tmp_path: Path) -> None:
+    (tmp_path / "a.bin").write_bytes(CONTENT)
+    with FaultServer(tmp_path) as server, Transport(Access()) as transport:
+        server.fail("/a.bin", Fault(ignore_range=True, times=None))
+        cache = Cache(tmp_path / "cache")
+        file = RemoteFile(server.url("/a.bin"), transport=transport, cache=cache)
+        assert file.head(10) == CONTENT[:10]
+        assert file.read([(4000, 4100), (200, 300)]) == [CONTENT[4000:4100], CONTENT[200:300]]
+        assert server.count["/a.bin"] == 1
+        assert file.fetched == len(CONTENT)
+        again = RemoteFile(server.url("/a.bin"), transport=transport, cache=cache)
+        assert again.read([(1, 4999)]) == [CONTENT[1:4999]]
+        assert server.count["/a.bin"] == 1

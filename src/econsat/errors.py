@@ -61,7 +61,7 @@ class CatalogError(EconsatError, ValueError):
 
 
 class SearchInterruptedError(CatalogError):
-    """A search broke off in the middle of its pages; what came until then is kept, and the message says how to go on."""
+    """A search broke off in the middle of its pages; what came is kept, and the message says how to go on."""
 
 
 class EmptySearchError(EconsatError, LookupError):
@@ -126,7 +126,7 @@ class AccessError(EconsatError, OSError):
 
 
 class RefusedError(AccessError):
-    """An address, a driver or a size is not permitted; the message names the rule, and the argument that would permit."""
+    """An address, a driver or a size is not permitted; the message names the rule and the argument that would allow it."""
 
 
 class BudgetError(EconsatError, ValueError):

@@ -329,7 +329,8 @@ class RemoteFile:
             held, total = len(state.head), state.total
             if held < n and (total is None or held < total):
                 if total is None:
-                    state.head = self._piece(state, (0, n))
+                    first = self._piece(state, (0, n))
+                    state.head = max(state.head, first, key=len)
                 else:
                     state.head += self._read(state, [(held, min(n, total))], 0, opened=True)[0]
             return state.head[:n]
@@ -383,8 +384,10 @@ class RemoteFile:
         if end < stop and piece.total is not None and end != piece.total:
             raise self._error(f"bytes {start} to {stop} were asked, and only {len(body)} came", kind="length")
         seen = Version(tag(piece.etag), piece.last_modified, piece.total)
+        # A server without ranges sent all of it; asked for the next one, it would do so again.
+        whole = piece.whole
         with self._lock:
-            self.fetched += len(body)
+            self.fetched += len(body if whole is None else whole)
             if self._expected is not None and seen.total is not None and seen.total != self._expected:
                 raise self._error(
                     f"it has {seen.total} bytes, and {self._expected} were said (file:size; expected_size=None reads "
@@ -395,12 +398,15 @@ class RemoteFile:
                 raise self._error("it changed while it was read: read it again", kind="changed")
             state.version = version = seen if state.version is None else state.version.with_more(seen)
             first, state.confirmed = not state.confirmed, True
+            if whole is not None:
+                state.head = whole
         if self._cache is not None:
             if first and version.validator is None:
                 _log.info("%s is not kept in the cache: the server says nothing to know its version by", self._where())
             elif first:
                 self._cache.confirm(self.kept_as, version)
-            self._cache.put(self.kept_as, start, body, version=version)
+            at, kept = (start, body) if whole is None else (0, whole)
+            self._cache.put(self.kept_as, at, kept, version=version)
         return body
 
     def _gap(self, gap: int | None) -> int:

@@ -17,7 +17,7 @@ import numpy as np
 from econsat.access._ranges import split
 from econsat.stac._budget import PIECE, Cost, Want, coarser
 from econsat.stac._geotiff._tags import HEAD
-from econsat.stac._geotiff.reader import _STEP as STEP
+from econsat.stac._geotiff.reader import STEP
 from econsat.stac._place import stated_crs, stated_grid
 
 if TYPE_CHECKING:

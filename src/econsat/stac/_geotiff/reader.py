@@ -37,14 +37,14 @@ if TYPE_CHECKING:
     from econsat.access.transport import Transport
     from econsat.stac._geotiff.ahead import Ahead
 
-__all__ = ["RemoteRaster", "Session"]
+__all__ = ["STEP", "RemoteRaster", "Session"]
 
 T = TypeVar("T")
 Pieces = Mapping[tuple[int, int], bytes]
 Fetched = tuple[Pieces, bool]
 
 _SHELF_BYTES = 2**28
-_STEP = 2**25
+STEP = 2**25
 _TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 # JPEG 2000 part 1 annex I (signature box), and its codestream; HDF5 file format III.A; the netCDF classic format.
 _MAGIC: Final[Mapping[str, tuple[bytes, ...]]] = {
@@ -420,8 +420,8 @@ class RemoteRaster:
         handle, path = tempfile.mkstemp(prefix="econsat-", suffix=_suffix(head))
         weakref.finalize(self, _remove, path, os.getpid())
         with os.fdopen(handle, "wb") as sink:
-            for start in range(0, total, _STEP):
-                (content,) = file.read([(start, min(start + _STEP, total))])
+            for start in range(0, total, STEP):
+                (content,) = file.read([(start, min(start + STEP, total))])
                 found.update(content)
                 sink.write(content)
         if self.checksum is not None:
