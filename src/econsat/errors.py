@@ -126,7 +126,7 @@ class AccessError(EconsatError, OSError):
 
 
 class RefusedError(AccessError):
-    """An address, a driver or a size is not permitted; the message names the rule and the argument that would allow it."""
+    """An address, a driver or a size is refused; the message names the rule, and the argument that would allow it."""
 
 
 class BudgetError(EconsatError, ValueError):
