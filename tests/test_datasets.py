@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from econsat import _download, _samples, datasets, regions
+from econsat import _resources, _samples, datasets, regions
 from econsat.errors import DataError
 from econsat.testing import Fault, FaultServer
 
@@ -158,9 +158,9 @@ def test_a_cache_folder_that_cannot_be_written_is_an_error(
 
 def test_the_cache_folder_is_the_users_unless_said_otherwise(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("ECONSAT_CACHE", str(tmp_path))
-    assert _download.cache_folder() == tmp_path
+    assert _resources.cache_folder() == tmp_path
     monkeypatch.delenv("ECONSAT_CACHE")
-    assert _download.cache_folder().name == "econsat"
+    assert _resources.cache_folder().name == "econsat"
 
 
 def test_progress_is_called(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

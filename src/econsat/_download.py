@@ -17,13 +17,7 @@ with warnings.catch_warnings():
     warnings.filterwarnings("ignore", message="IProgress not found")
     import pooch
 
-__all__ = ["cache_folder", "retrieve"]
-
-
-def cache_folder() -> Path:
-    """Return the folder of downloaded files: `ECONSAT_CACHE`, else the user's cache folder."""
-    chosen = os.environ.get("ECONSAT_CACHE", "")
-    return Path(chosen).expanduser() if chosen else Path(pooch.os_cache("econsat"))
+__all__ = ["retrieve"]
 
 
 def retrieve(addresses: Sequence[str], *, sha256: str, target: Path, access: Access | None = None) -> Path:

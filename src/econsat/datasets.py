@@ -268,7 +268,7 @@ def _known(name: str) -> Sample:
 
 def _found(name: str, file: SampleFile) -> tuple[Path, str] | None:
     """Return where a file lies already, and which variable leads there."""
-    from econsat._download import cache_folder
+    from econsat._resources import cache_folder
 
     here = os.environ.get("ECONSAT_SAMPLES", "")
     places = [(Path(here).expanduser() / file.local, "ECONSAT_SAMPLES")] if here else []
@@ -277,7 +277,8 @@ def _found(name: str, file: SampleFile) -> tuple[Path, str] | None:
 
 
 def _one(name: str, sample: Sample, file: SampleFile) -> Path:
-    from econsat._download import cache_folder, retrieve
+    from econsat._download import retrieve
+    from econsat._resources import cache_folder
 
     found = _found(name, file)
     if found is not None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
+from econsat._resources import cache_folder
 from econsat.access._cache_files import (
     BLOCK,
     ENTRY,
@@ -149,8 +150,6 @@ class Cache:
         """The folder in use."""
         if self.folder is not None:
             return self.folder
-        from econsat._download import cache_folder
-
         return cache_folder() / "ranges"
 
     @property

@@ -17,34 +17,34 @@ if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
 
     from econsat.stac._geotiff.reader import RemoteRaster, Session
-    from econsat.stac._odc import Cell
+    from econsat.stac._read import Source
 
 __all__ = ["fetched_ahead"]
 
 
 @contextmanager
 def fetched_ahead(
-    cells: Sequence[Cell], geobox: GeoBox, *, resampling: str | Mapping[str, str]
+    sources: Sequence[tuple[str, Source]], geobox: GeoBox, *, resampling: str | Mapping[str, str]
 ) -> Iterator[Sequence[Session]]:
-    """Fetch the tiles that reading some cells takes, as long as the context lasts; yield whose tiles these are.
+    """Fetch the tiles that reading some rasters takes, as long as the context lasts; yield whose tiles these are.
 
     Parameters
     ----------
-    cells : sequence of Cell
-        What is read, in this order.
+    sources : sequence of (str, Source)
+        What is read, in this order, each with its variable.
     geobox : odc.geo.GeoBox
         Onto which grid.
     resampling : str or mapping of variable to str
         As `load` takes it.
     """
     sessions: dict[int, Session] = {}
-    for cell in cells:
-        file = None if cell.source is None else cell.source.where.file
+    for _, source in sources:
+        file = source.where.file
         if file is not None and _in_ranges(file):
             sessions.setdefault(id(file.session), file.session)
     try:
         for session in sessions.values():
-            session.ahead = Ahead(_wants(session, cells, geobox, resampling), submit=session.transport.pool.submit)
+            session.ahead = Ahead(_wants(session, sources, geobox, resampling), submit=session.transport.pool.submit)
         yield list(sessions.values())
     finally:
         for session in sessions.values():
@@ -61,17 +61,16 @@ def _in_ranges(file: RemoteRaster) -> bool:
 
 
 def _wants(
-    session: Session, cells: Sequence[Cell], geobox: GeoBox, resampling: str | Mapping[str, str]
+    session: Session, sources: Sequence[tuple[str, Source]], geobox: GeoBox, resampling: str | Mapping[str, str]
 ) -> Iterator[tuple[RemoteRaster, Part]]:
-    for cell in cells:
-        source = cell.source
-        file = None if source is None else source.where.file
-        if source is None or file is None or file.session is not session or not _in_ranges(file):
+    for variable, source in sources:
+        file = source.where.file
+        if file is None or file.session is not session or not _in_ranges(file):
             continue
-        method = resampling if isinstance(resampling, str) else resampling.get(cell.variable, "nearest")
+        method = resampling if isinstance(resampling, str) else resampling.get(variable, "nearest")
         wide = source.radiometry.out_dtype == "float64"
         box: Any = source.geobox
-        raster = Raster(cell.item, source.where.href, source.band, OneLevel(box), 8 if wide else 4, method)
+        raster = Raster(source.where.item, source.where.href, source.band, OneLevel(box), 8 if wide else 4, method)
         target = _grid.Target(geobox, source.shrunk == (1.0, 1.0), "")
         for roi in reads_of(raster, box, target, (READ_NOW, READ_NOW)):
             yield file, Part(file.index, source.level, source.band, roi)

@@ -195,7 +195,8 @@ def assemble(
         for variable, dtype in variables.items()
     }
     method = resampling if isinstance(resampling, str) else {names[k]: v for k, v in resampling.items() if k in names}
-    with fetched_ahead(cells if chunks is None and workers > 1 else (), geobox, resampling=resampling) as remote:
+    at_once = [(cell.variable, cell.source) for cell in cells if cell.source is not None and chunks is None]
+    with fetched_ahead(at_once if workers > 1 else [], geobox, resampling=resampling) as remote:
         if remote:
             # Those who wait for the network are the transport's threads; more that decode would only take turns.
             workers = min(workers, (os.cpu_count() or 1) + 1)

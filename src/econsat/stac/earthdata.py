@@ -22,7 +22,7 @@ from urllib.parse import unquote, urlsplit
 
 import pystac
 
-from econsat._download import cache_folder
+from econsat._resources import cache_folder
 from econsat.access._secret import Secret
 from econsat.access.redact import is_url, shown, unsigned
 from econsat.access.settings import Access

@@ -6,17 +6,27 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from econsat.stac._geotiff.assemble import Part
+from econsat.stac._geotiff.assemble import Part, Pieces
 
-if TYPE_CHECKING:
-    from econsat.stac._geotiff.reader import Fetched, RemoteRaster
+__all__ = ["Ahead", "Fetched", "Fetcher"]
 
-__all__ = ["Ahead"]
+Fetched = tuple[Pieces, bool]
+"""Bytes of a part, and whether any of them crossed the network now."""
 
 # What may lie in memory undecoded: some hundred tiles of an optical scene, and enough for a fast link.
 _MAX_BYTES = 2**27
+
+
+class Fetcher(Protocol):
+    """A file whose parts can be fetched."""
+
+    def key(self, part: Part) -> Hashable:
+        """Return what names the bytes that a part needs."""
+
+    def fetch(self, part: Part) -> Fetched:
+        """Return the bytes that a part needs."""
 
 
 class Ahead:
@@ -26,7 +36,7 @@ class Ahead:
 
     Parameters
     ----------
-    wants : iterator of (RemoteRaster, Part)
+    wants : iterator of (Fetcher, Part)
         What will be read, each as often as it will be.
     submit : callable
         Runs a function in a thread and returns its future.
@@ -36,7 +46,7 @@ class Ahead:
 
     def __init__(
         self,
-        wants: Iterator[tuple[RemoteRaster, Part]],
+        wants: Iterator[tuple[Fetcher, Part]],
         *,
         submit: Callable[..., Future[Fetched]],
         max_bytes: int = _MAX_BYTES,
@@ -45,7 +55,7 @@ class Ahead:
         self._lock = threading.Lock()
         self._under_way: dict[Hashable, deque[tuple[int, Future[Fetched]]]] = {}
         self._overtaken: Counter[Hashable] = Counter()
-        self._next: tuple[RemoteRaster, Part] | None = None
+        self._next: tuple[Fetcher, Part] | None = None
         self._held = 0
         self._advance()
 

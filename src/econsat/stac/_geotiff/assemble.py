@@ -19,7 +19,10 @@ from econsat.stac._geotiff import index as _index
 from econsat.stac._geotiff._tags import Tag
 from econsat.stac._geotiff.index import Level, TiffIndex
 
-__all__ = ["Part", "header_tiff"]
+__all__ = ["Part", "Pieces", "header_tiff"]
+
+Pieces = Mapping[tuple[int, int], bytes]
+"""Bytes by the range of the file that they are."""
 
 # What decoding needs: TIFF 6.0 (bits, compression, photometric 262, fill order 266, orientation 274, samples, planes,
 # fax options 292 and 293, predictor, colour map 320, extra samples 338, sample format, JPEG tables, YCbCr 529 to 532)

@@ -27,7 +27,8 @@ from econsat.access.transport import transport_of
 from econsat.errors import AccessError, RefusedError
 from econsat.stac._geotiff import _zeros
 from econsat.stac._geotiff._tags import HEAD
-from econsat.stac._geotiff.assemble import Part, header_tiff
+from econsat.stac._geotiff.ahead import Ahead, Fetched
+from econsat.stac._geotiff.assemble import Part, Pieces, header_tiff
 from econsat.stac._geotiff.index import TiffIndex, parse_index
 
 if TYPE_CHECKING:
@@ -35,13 +36,10 @@ if TYPE_CHECKING:
     from econsat.access.cache import Cache
     from econsat.access.signing import Signer
     from econsat.access.transport import Transport
-    from econsat.stac._geotiff.ahead import Ahead
 
 __all__ = ["STEP", "RemoteRaster", "Session"]
 
 T = TypeVar("T")
-Pieces = Mapping[tuple[int, int], bytes]
-Fetched = tuple[Pieces, bool]
 
 _SHELF_BYTES = 2**28
 STEP = 2**25
