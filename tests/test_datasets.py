@@ -190,7 +190,8 @@ def test_the_addresses_are_public_and_pinned_to_a_commit() -> None:
             assert len(file.sha256) == 64
             for address in sample.addresses(file):
                 assert address.startswith(f"https://raw.githubusercontent.com/{sample.repository}/{sample.commit}/")
-                assert address.endswith(file.name)
+                assert address.rpartition(".")[2] == file.name.rpartition(".")[2]
+                assert not set(address) & set(" ()")
 
 
 def test_a_file_without_an_address_is_only_used_where_it_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

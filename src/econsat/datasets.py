@@ -272,7 +272,7 @@ def _found(name: str, file: SampleFile) -> tuple[Path, str] | None:
 
     here = os.environ.get("ECONSAT_SAMPLES", "")
     places = [(Path(here).expanduser() / file.local, "ECONSAT_SAMPLES")] if here else []
-    places.append((cache_folder() / name / file.name, "ECONSAT_CACHE"))
+    places.append((cache_folder() / name / file.folder / file.name, "ECONSAT_CACHE"))
     return next(((path, variable) for path, variable in places if path.is_file()), None)
 
 
@@ -283,7 +283,7 @@ def _one(name: str, sample: Sample, file: SampleFile) -> Path:
     found = _found(name, file)
     if found is not None:
         return _checked(found[0], file.sha256, found[1])
-    kept = cache_folder() / name / file.name
+    kept = cache_folder() / name / file.folder / file.name
     if not file.paths:
         raise DataError(
             f"{file.name} of the sample {name!r} was put together from other files of {sample.repository} and has no "
