@@ -131,3 +131,69 @@ def test_a_column_that_is_not_there_is_named() -> None:
         charts.estimates(frame[["r", "lower"]], value="r")
     with pytest.raises(ParameterError, match="no column 'g'"):
         charts.panels(frame, x="r", y="lower", by="g", groups=["a"])
+
+
+def passes(*days: str) -> pd.DataFrame:
+    return pd.DataFrame({"time": pd.to_datetime(list(days)), "ships": np.arange(1.0, len(days) + 1)})
+
+
+def test_counts_are_points_that_no_line_joins_and_long_gaps_are_hatched_and_counted() -> None:
+    frame = passes("2020-03-20", "2020-01-03", "2020-01-08")
+    figure = charts.counts(frame, value="ships", note="Source: made up.")
+    (axes,) = figure.axes
+    assert not list(axes.lines)
+    np.testing.assert_array_equal(np.ma.getdata(axes.collections[-1].get_offsets())[:, 1], [2.0, 3.0, 1.0])
+    assert said(figure) == ["Source: made up.\nHatched: more than 30 days without a usable pass (1)."]
+    assert said(charts.counts(frame, value="ships", gap_days=90)) == []
+    # every pass has its own foot: a line from 0 to the count, at its own time
+    feet = axes.collections[0].get_segments()
+    assert all(foot[0][0] == foot[1][0] and foot[0][1] == 0 for foot in feet)
+
+
+def test_a_pass_without_a_count_is_no_zero_and_is_counted() -> None:
+    frame = passes("2020-01-03", "2020-01-08", "2020-01-13").assign(ships=[2.0, np.nan, 0.0])
+    figure = charts.counts(frame, value="ships")
+    assert np.ma.getdata(figure.axes[0].collections[-1].get_offsets())[:, 1].tolist() == [2.0, 0.0]
+    assert said(figure) == ["Not drawn: 1 pass without a count or a time."]
+    with pytest.raises(ParameterError, match="nothing to draw"):
+        charts.counts(frame.assign(ships=np.nan), value="ships")
+    with pytest.raises(ParameterError, match="no column 'boats'"):
+        charts.counts(frame, value="boats")
+    with pytest.raises(ParameterError, match="positive number of days"):
+        charts.counts(frame, value="ships", gap_days=0)
+
+
+def test_counts_of_several_places_have_axes_of_their_own_and_shaded_months_are_whole() -> None:
+    frame = pd.concat([passes("2020-01-03", "2020-01-08").assign(region=name) for name in ("b", "a")])
+    frame["time"] = frame["time"].dt.tz_localize("UTC")
+    figure = charts.counts(frame, value="ships", by="region", titles={"a": "Alpha"}, spans={"event": ("2020-01",) * 2})
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["b", "Alpha"]
+    (span,) = figure.axes[0].patches
+    assert span.get_width() == pytest.approx(31, abs=0.01)
+
+
+def test_pictures_share_one_scale_and_bad_ones_are_named() -> None:
+    dark, bright = np.zeros((4, 4)), np.full((4, 4), 9.0)
+    figure = charts.pixels({"sea": dark, "a ship": bright}, unit="dB")
+    shown = [axes.images[0] for axes in figure.axes[:2]]
+    assert shown[0].get_clim() == shown[1].get_clim() == (0.0, 9.0)
+    assert figure.axes[-1].get_xlabel() == "dB"
+    with pytest.raises(ParameterError, match="'cube' has 3 dimensions"):
+        charts.pixels({"cube": np.zeros((2, 2, 2))}, unit="dB")
+    with pytest.raises(ParameterError, match="holds 0"):
+        charts.pixels({}, unit="dB")
+    with pytest.raises(ParameterError, match="No pixel"):
+        charts.pixels({"sea": dark * np.nan}, unit="dB")
+
+
+def test_a_tail_is_the_share_above_and_keeps_the_greatest() -> None:
+    values = np.r_[np.arange(1, 1001), np.nan]
+    figure = charts.tail(values, laws={"uniform": lambda x: 1 - x / 1000}, marks={"threshold": 900})
+    (axes,) = figure.axes
+    x, share = axes.lines[0].get_data()
+    np.testing.assert_allclose(share, (values[:-1] >= x[:, None]).mean(axis=1))
+    assert x.max() == 1000
+    assert axes.lines[2].get_xdata()[0] == 900
+    assert said(figure) == ["Not drawn: 1 missing value."]
+    with pytest.raises(ParameterError, match="nothing to draw"):
+        charts.tail([np.nan])

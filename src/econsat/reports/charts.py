@@ -1,4 +1,4 @@
-"""The charts of the reports: scatters on logarithmic axes, series, and estimates with their intervals."""
+"""The charts of the reports: scatters, series, counts by pass, pictures, and estimates with their intervals."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import pandas as pd
 
 from econsat.errors import ParameterError
 from econsat.reports._axes import FAINT, INK, MARK, PLAIN, footnote, label_short, need_columns, new_figure
+from econsat.reports._counts import counts
+from econsat.reports._pixels import pixels, tail
 from econsat.reports._timeline import series
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["estimates", "image", "panels", "scatter", "series"]
+__all__ = ["counts", "estimates", "image", "panels", "pixels", "scatter", "series", "tail"]
 
 
 def image(figure: Figure, *, alt: str, dpi: int = 144) -> Image:
