@@ -20,17 +20,20 @@ from econsat._fault_signatures import Signatures
 from econsat._faults import Fault, FaultServer
 from econsat._grd_writer import MadeGrd, make_grd
 from econsat._lights_panel import make_lights_panel
+from econsat._radar_writer import RadarScene, make_radar_scene
 
 __all__ = [
     "Fault",
     "FaultServer",
     "MadeGrd",
+    "RadarScene",
     "Signatures",
     "make_black_marble",
     "make_catalog",
     "make_grd",
     "make_item",
     "make_lights_panel",
+    "make_radar_scene",
     "make_raster",
 ]
 
