@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from econsat.proxies import nightlights as nightlights
+    from econsat.proxies import vessels as vessels
 
-__all__ = ["nightlights"]
+__all__ = ["nightlights", "vessels"]
 
 
 def __getattr__(name: str) -> Any:
