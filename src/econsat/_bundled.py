@@ -7,11 +7,22 @@ from functools import cache
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import shapely
 
 from econsat._iso import iso2_to_iso3
 from econsat._resources import data_dir
 
-__all__ = ["cities", "countries", "gdp", "ports", "simulated_city", "simulated_city_truth", "states"]
+__all__ = [
+    "cities",
+    "countries",
+    "gdp",
+    "land",
+    "port_areas",
+    "ports",
+    "simulated_city",
+    "simulated_city_truth",
+    "states",
+]
 
 
 @cache
@@ -84,6 +95,33 @@ def ports() -> gpd.GeoDataFrame:
     again = ids.groupby(ids).cumcount()
     frame.index = pd.Index(ids.where(again == 0, ids + " " + (again + 1).astype(str)), name="region")
     return frame
+
+
+@cache
+def port_areas() -> gpd.GeoDataFrame:
+    """Read the anchorages and harbours that were drawn, by their id."""
+    frame = gpd.read_file(data_dir() / "vectors" / "port_areas.geojson")
+    return frame.set_index("region").sort_index()
+
+
+@cache
+def land() -> shapely.STRtree:
+    """Read the world's land as polygons in longitude and latitude, in a tree by place."""
+    with np.load(data_dir() / "vectors" / "land_10m.npz", allow_pickle=False) as kept:
+        vertices, start = kept["vertices"], kept["start"]
+        steps = np.column_stack([kept["dx"], kept["dy"]]).astype(np.int64)
+        scale, origin, polygon = kept["scale"], kept["origin"], kept["polygon"]
+    # Each ring is its first vertex and the steps from one to the next, in whole units of the source's grid.
+    first = np.concatenate([[0], np.cumsum(vertices)[:-1]])
+    steps[first] = start
+    whole = np.cumsum(steps, axis=0)
+    before = np.where(first > 0, first - 1, 0)
+    offset = np.where(first[:, None] > 0, whole[before], 0)
+    corners = (whole - np.repeat(offset, vertices, axis=0)) * scale + origin
+    # Whole units of that grid do not hit the pole.
+    corners[:, 1] = corners[:, 1].clip(-90.0, 90.0)
+    rings = shapely.linearrings(corners, indices=np.repeat(np.arange(len(vertices)), vertices))
+    return shapely.STRtree(shapely.polygons(rings, indices=polygon))
 
 
 @cache
