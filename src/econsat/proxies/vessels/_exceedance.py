@@ -1,0 +1,483 @@
+"""Pixels of a radar image that stand out from the sea about them, at a constant rate of false alarms."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import xarray as xr
+
+from econsat.errors import CoverageWarning, GridError, MissingCRSError, ParameterError
+from econsat.proxies._layer import is_number, laid_on, pick, record
+from econsat.proxies.vessels import _clutter, _kernels
+from econsat.proxies.vessels._clutter import PIXELS_PER_CELL, as_blocks, lattice, looks_of_blocks, threshold
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Windows", "exceedance", "intensity", "pixel_size", "windows"]
+
+#: Fewest pixels of sea in a ring by which a pixel is judged.
+MIN_BACKGROUND = 200
+# The thresholds are worked out at so many counts of pixels, and interpolated in 1/count between.
+_NODES = 24
+# Pixels looked at to recognise decibels.
+_SAMPLE = 200_000
+
+
+@dataclass(frozen=True)
+class Windows:
+    """The windows about a pixel, in odd numbers of pixels (rows, columns)."""
+
+    guard_px: tuple[int, int]
+    background_px: tuple[int, int]
+
+    @property
+    def ring(self) -> int:
+        """Pixels in a whole ring."""
+        return _kernels.ring_size(guard_px=self.guard_px, background_px=self.background_px)
+
+    @property
+    def margin(self) -> tuple[int, int]:
+        """How far, in rows and columns, a pixel's result depends on others."""
+        return _kernels.margin(guard_px=self.guard_px, background_px=self.background_px)
+
+
+def exceedance(
+    image: xr.DataArray,
+    *,
+    pfa: float,
+    looks: float | None = None,
+    water: Any = None,
+    guard_m: float = 410.0,
+    background_m: float = 810.0,
+    clutter: Literal["gamma", "k"] = "gamma",
+    shape: float | None = None,
+    censor: float | None = 1e-4,
+    min_background: int = MIN_BACKGROUND,
+    pixel_m: float | tuple[float, float] | None = None,
+) -> xr.DataArray:
+    r"""Return the pixels that exceed what the sea about them reaches with probability `pfa`.
+
+    A pixel is compared with the mean of a ring: the background square less the guard square, which keeps the ship
+    itself out. It exceeds if it is above T times that mean, with T of `threshold` for the looks, the clutter and the
+    number of pixels in the ring. It takes two passes: what exceeds at `censor` in the first is left out of the rings of
+    the second, with its neighbours up to 3 pixels away, so that a ship does not hide the one beside it. Only the ratio
+    to the mean counts, so that any quantity in proportion to intensity serves. Do not subtract noise beforehand: what
+    is cut off at 0 has another distribution.
+
+    Parameters
+    ----------
+    image : xarray.DataArray
+        Linear intensity (sigma nought, gamma nought, squared digital numbers), two dimensions in any order, lazy or
+        not, on a grid with a CRS or in radar geometry (dims y and x, with `line_spacing_m` and `pixel_spacing_m` in its
+        attrs). NaN and exact 0 are missing.
+    pfa : float
+        Probability of false alarm a pixel, between 0 and 1.
+    looks : float, optional
+        Equivalent number of looks; default estimated from the image (`estimate_looks`).
+    water : xarray.DataArray or numpy.ndarray of bool, optional
+        Where the sea is, on the image's grid. Land never exceeds and is in no ring. Without it all is taken for sea.
+    guard_m, background_m : float
+        Sides of the squares in metres: the guard as long as the longest ship. They become odd numbers of pixels.
+    clutter : {"gamma", "k"}
+        Distribution of the sea: gamma for speckle alone, K where swell and wind give it texture (as in VV); K needs the
+        product's own `looks`.
+    shape : float, optional
+        Order parameter of the K distribution; default estimated from the image (`texture`).
+    censor : float or None
+        False-alarm probability of the first pass; None for one pass only.
+    min_background : int
+        Fewest pixels of sea in a ring. A pixel with fewer cannot be judged and does not exceed; they are counted.
+    pixel_m : float or (float, float), optional
+        Size of a pixel on the ground in metres, (y, x); default from the grid or the attrs.
+
+    Returns
+    -------
+    xarray.DataArray
+        Boolean, with the image's dims and coordinates. Missing pixels and land are False, which says nothing about
+        them. The step in the provenance holds the looks, `factor` (T for a whole ring), the windows, and the shares of
+        pixels that were `missing`, `land` and `unjudged`; of a lazy image those, and looks to be estimated, are None.
+        A result for chunks is that for the whole.
+
+    Raises
+    ------
+    ParameterError
+        If the image holds decibels or integers (digital numbers are amplitudes: square them as floats), or an argument
+        means nothing. In a lazy image decibels are found when it is computed.
+    GridError
+        If the size of a pixel is not known, or the ring is smaller than `min_background`.
+
+    Warns
+    -----
+    CoverageWarning
+        If no pixel could be judged: there is no sea, or too little of it. Not for a lazy image.
+
+    Notes
+    -----
+    Cell-averaging CFAR: H. Finn and R. Johnson, "Adaptive detection mode with threshold control as a function of
+    spatially sampled clutter-level estimates", RCA Review 29, 1968; for gamma-distributed clutter with 2L and 2LN
+    degrees of freedom.
+
+    Examples
+    --------
+    >>> sea = np.random.default_rng(1).gamma(4.8, 0.004 / 4.8, size=(200, 200))
+    >>> sea[100:103, 100:110] = 0.3
+    >>> coords = {"y": 5.7e6 - 10.0 * np.arange(200), "x": 5e5 + 10.0 * np.arange(200)}
+    >>> image = xr.DataArray(sea, dims=("y", "x"), coords=coords).rio.write_crs("EPSG:32631")
+    >>> hits = exceedance(image, pfa=1e-7, looks=4.8)
+    >>> int(hits.sum())
+    30
+    >>> hits.attrs["provenance"]["steps"][-1]["guard_px"]
+    [41, 41]
+    """
+    _check(pfa, looks, clutter, shape, censor)
+    layer = intensity(image)
+    y_dim, x_dim = _dims(layer)
+    across = windows(layer, guard_m=guard_m, background_m=background_m, pixel_m=pixel_m)
+    if not is_number(min_background) or min_background < 1:
+        raise ParameterError(f"`min_background` must be a whole number above 0; got {min_background!r}.")
+    if across.ring < min_background:
+        raise GridError(
+            f"The ring between {across.guard_px} and {across.background_px} pixels holds {across.ring}, fewer than "
+            f"`min_background` ({min_background}). Raise `background_m` ({background_m:g}), or lower `min_background`."
+        )
+    upright = layer.transpose(y_dim, x_dim)
+    sea = _sea(layer, water)
+    pixels, mask = upright.data, None if sea is None else sea.transpose(y_dim, x_dim).data
+    given = (looks, clutter, shape)
+    options = {
+        "pfa": float(pfa),
+        "censor": None if censor is None else float(censor),
+        "guard_px": across.guard_px,
+        "background_px": across.background_px,
+        "min_count": int(min_background),
+    }
+    step: dict[str, Any] = {
+        "step": "exceedance",
+        "pfa": float(pfa),
+        "looks": None if looks is None else float(looks),
+        "looks_from": "estimated from the image" if looks is None else "given",
+        "clutter": clutter,
+        "shape": None if shape is None else float(shape),
+        "censor": options["censor"],
+        "guard_px": list(across.guard_px),
+        "background_px": list(across.background_px),
+        "min_background": int(min_background),
+        "water": "all pixels" if water is None else "given",
+        "factor": None,
+        "share_missing": None,
+        "share_land": None,
+        "share_unjudged": None,
+    }
+    if hasattr(pixels, "dask") or hasattr(mask, "dask"):
+        hits = _lazy(pixels, mask, given, options, across.margin)
+    else:
+        hits, found = _whole(pixels, mask, given, options)
+        step |= found
+    out = xr.DataArray(hits, dims=(y_dim, x_dim), coords=upright.coords, name="exceedance").transpose(*layer.dims)
+    gone = ("units", "long_name", "standard_name", "valid_range")
+    out.attrs = {key: value for key, value in record(layer.attrs, step).items() if key not in gone}
+    out.attrs["long_name"] = f"above the threshold at a false-alarm probability of {float(pfa):g}"
+    return out
+
+
+def _check(pfa: Any, looks: Any, clutter: Any, shape: Any, censor: Any) -> None:
+    if clutter not in ("gamma", "k"):
+        raise ParameterError(f"`clutter` must be 'gamma' or 'k'; got {clutter!r}.")
+    if clutter == "k" and looks is None:
+        raise ParameterError(
+            "`clutter` 'k' needs `looks`, those of the speckle alone: looks estimated from the image hold the texture "
+            "already. Give the product's, e.g. 4.4 for Sentinel-1 GRD (IW)."
+        )
+    for name, value in (("pfa", pfa), ("censor", censor)):
+        if not (value is None and name == "censor") and not (is_number(value) and 0 < value < 1):
+            raise ParameterError(f"`{name}` is a probability between 0 and 1; got {value!r}.")
+    threshold(pfa, looks=4.4 if looks is None else looks)
+    if shape is not None:
+        threshold(pfa, looks=4.4, family="k", shape=shape)
+
+
+def intensity(image: Any) -> xr.DataArray:
+    """Return an image as floats with its nodata as NaN, or say why it is no linear intensity."""
+    if not isinstance(image, xr.DataArray):
+        raise ParameterError(f"`image` must be an xarray DataArray; got {type(image).__name__}.")
+    if image.ndim != 2:
+        raise ParameterError(
+            f"`image` must have two dimensions; it has {image.dims}. Select one pass, as with image.isel(time=0)."
+        )
+    if image.dtype.kind != "f":
+        raise ParameterError(
+            f"`image` holds {image.dtype}. Digital numbers of a radar image are amplitudes: read it with "
+            "stac.radiometry.read_grd(..., quantity='sigma0'), or give image.astype('float32') ** 2."
+        )
+    units = str(image.attrs.get("units", ""))
+    if re.search(r"\bdb\b|decibel", units, flags=re.IGNORECASE):
+        raise _decibels(f"its units are {units!r}")
+    if image.name == "dn":
+        raise ParameterError("`image` holds digital numbers, which are amplitudes. Give their squares: image ** 2.")
+    if not hasattr(image.data, "dask"):
+        refuse_decibels(image.to_numpy())
+    return pick(image, None)
+
+
+def refuse_decibels(values: NDArray[Any]) -> None:
+    """Raise if pixels look like decibels: below -1 in the middle, as no linear image is, even less its noise."""
+    step = max(1, int(np.sqrt(values.size / _SAMPLE)))
+    sample = values[::step, ::step]
+    sample = sample[np.isfinite(sample) & (sample != 0)]
+    if sample.size == 0:
+        return
+    low, middle = np.quantile(sample, [0.01, 0.5])
+    # squared digital numbers less their noise may lie far below 0, but never only some tens
+    if middle < -1.0 and low > -100.0:
+        raise _decibels(f"its median is {middle:.1f} and its first percentile {low:.1f}")
+
+
+def _decibels(seen: str) -> ParameterError:
+    return ParameterError(f"`image` seems to be in decibels: {seen}. Give linear intensity, 10 ** (image / 10).")
+
+
+def _dims(layer: xr.DataArray) -> tuple[str, str]:
+    """Return the dimensions of rows and of columns."""
+    names = tuple(str(dim) for dim in layer.dims)
+    if set(names) == {"y", "x"}:
+        return "y", "x"
+    from econsat.zonal.grid import spatial_dims
+
+    x_dim, y_dim = spatial_dims(layer)
+    return str(y_dim), str(x_dim)
+
+
+def windows(
+    image: xr.DataArray,
+    *,
+    guard_m: float = 410.0,
+    background_m: float = 810.0,
+    pixel_m: float | tuple[float, float] | None = None,
+) -> Windows:
+    """Return the windows of so many metres as odd numbers of pixels.
+
+    Examples
+    --------
+    >>> image = xr.DataArray(np.ones((3, 3)), dims=("y", "x"), attrs={"line_spacing_m": 10.0, "pixel_spacing_m": 10.0})
+    >>> windows(image).guard_px, windows(image, pixel_m=20).background_px
+    ((41, 41), (41, 41))
+    """
+    for name, value in (("guard_m", guard_m), ("background_m", background_m)):
+        if not is_number(value) or value <= 0:
+            raise ParameterError(f"`{name}` must be a number of metres above 0; got {value!r}.")
+    if guard_m >= background_m:
+        raise ParameterError(f"`guard_m` ({guard_m:g}) must be smaller than `background_m` ({background_m:g}).")
+    size = pixel_size(image, pixel_m=pixel_m)
+    guard = tuple(_odd(guard_m / each) for each in size)
+    back = tuple(_odd(background_m / each) for each in size)
+    if any(g >= b for g, b in zip(guard, back, strict=True)):
+        raise GridError(
+            f"Pixels of {size[0]:.3g} x {size[1]:.3g} m leave no ring between `guard_m` ({guard_m:g}) and "
+            f"`background_m` ({background_m:g}); raise `background_m`."
+        )
+    return Windows((guard[0], guard[1]), (back[0], back[1]))
+
+
+def _odd(pixels: float) -> int:
+    return max(1, 2 * round((pixels - 1) / 2) + 1)
+
+
+def pixel_size(image: xr.DataArray, *, pixel_m: float | tuple[float, float] | None = None) -> tuple[float, float]:
+    """Return the size of a pixel on the ground in metres (y, x), in the middle of the image.
+
+    Examples
+    --------
+    >>> coords = {"y": [60.0, 59.9, 59.8], "x": [5.0, 5.1, 5.2]}
+    >>> image = xr.DataArray(np.ones((3, 3)), dims=("y", "x"), coords=coords).rio.write_crs("EPSG:4326")
+    >>> [round(side) for side in pixel_size(image)]
+    [11141, 5597]
+    """
+    if pixel_m is not None:
+        pair = (pixel_m, pixel_m) if is_number(pixel_m) else tuple(np.atleast_1d(np.asarray(pixel_m, dtype=object)))
+        if len(pair) != 2 or not all(is_number(side) and side > 0 for side in pair):
+            raise ParameterError(f"`pixel_m` must be one or two (y, x) numbers of metres above 0; got {pixel_m!r}.")
+        return float(pair[0]), float(pair[1])
+    if image.rio.crs is None:
+        line, pixel = (image.attrs.get(name) for name in ("line_spacing_m", "pixel_spacing_m"))
+        if line is not None and pixel is not None and all(is_number(side) and side > 0 for side in (line, pixel)):
+            return float(line), float(pixel)
+        raise MissingCRSError(
+            "`image` has no CRS and does not say the size of its pixels (attrs 'line_spacing_m', 'pixel_spacing_m'). "
+            "Write a CRS with image.rio.write_crs(...), or give `pixel_m`."
+        )
+    import pyproj
+
+    from econsat.zonal.grid import Grid
+
+    grid = Grid.of(image)
+    x, y = grid.x0 + grid.dx * grid.nx / 2, grid.y0 + grid.dy * grid.ny / 2
+    to_degrees = pyproj.Transformer.from_crs(grid.crs, "EPSG:4326", always_xy=True)
+    half = np.array([[0, -1], [0, 1], [-1, 0], [1, 0]]) / 2
+    lon, lat = to_degrees.transform(x + half[:, 0] * grid.dx, y + half[:, 1] * grid.dy)
+    # over the Earth's surface, so that Mercator's stretched metres and degrees come out right
+    _, _, sides = pyproj.Geod(ellps="WGS84").inv(lon[::2], lat[::2], lon[1::2], lat[1::2])
+    if not np.all(np.isfinite(sides)):
+        raise GridError(f"The middle of `image` ({x:g}, {y:g}) lies nowhere on the Earth in {grid.crs}.")
+    return float(sides[0]), float(sides[1])
+
+
+def _sea(layer: xr.DataArray, water: Any) -> xr.DataArray | None:
+    """Return the mask of the sea on the image's grid."""
+    if water is None:
+        return None
+    if isinstance(water, np.ndarray):
+        if water.shape != layer.shape:
+            raise ParameterError(f"`water` has the shape {water.shape}, `image` {layer.shape}; they must be equal.")
+        water = xr.DataArray(water, dims=layer.dims)
+    if not isinstance(water, xr.DataArray):
+        raise ParameterError(
+            f"`water` must be a Boolean DataArray on the image's grid; got {type(water).__name__}. Polygons are burnt "
+            "into one by vessels.detect."
+        )
+    if set(water.dims) != set(layer.dims):
+        raise ParameterError(f"`water` has the dims {water.dims}, `image` {layer.dims}; they must be the same.")
+    if water.dtype == bool:
+        laid_on(layer, water.astype(np.uint8), "water")
+        return water.assign_coords({dim: layer.coords[dim].variable for dim in layer.dims if dim in layer.coords})
+    known = laid_on(layer, water, "water")
+    # missing is not water
+    return known.fillna(0) > 0
+
+
+def _whole(
+    pixels: NDArray[Any], mask: NDArray[Any] | None, given: tuple[Any, Any, Any], options: dict[str, Any]
+) -> tuple[NDArray[np.bool_], dict[str, Any]]:
+    """Return the exceeding pixels of an image in memory, and what the provenance says about it."""
+    usable = np.isfinite(pixels) & (pixels != 0)
+    land = 0 if mask is None else int((usable & ~mask).sum())
+    n_usable = int(usable.sum())
+    found: dict[str, Any] = {
+        "share_missing": 1 - n_usable / max(1, pixels.size),
+        "share_land": land / max(1, pixels.size),
+    }
+    if n_usable == land:
+        _warn_unjudged(f"`image` holds no pixel of sea: {n_usable} of {pixels.size} pixels are known, {land} are land")
+        return np.zeros(pixels.shape, dtype=bool), found | {"share_unjudged": 0.0}
+    parts = _parts(pixels.shape)
+    looks, order = _statistics(
+        [pixels[part] for part in parts], None if mask is None else [mask[part] for part in parts], *given
+    )
+    hits, unjudged = _judge(pixels, mask, looks, order, threads=None, **options)
+    if unjudged == n_usable - land:
+        _warn_unjudged(f"No ring in `image` holds {options['min_count']} pixels of sea (`min_background`)")
+    factor = _table(looks, order, options["pfa"], _kernels.ring_size(**_sizes(options)), options["min_count"])[-1]
+    found |= {"looks": looks, "factor": float(factor), "share_unjudged": unjudged / max(1, pixels.size)}
+    if given[1] == "k":
+        found["shape"] = order
+    return hits, found
+
+
+def _sizes(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: options[name] for name in ("guard_px", "background_px")}
+
+
+def _warn_unjudged(what: str) -> None:
+    warnings.warn(f"{what}; nothing could be judged, and no pixel exceeds.", CoverageWarning, stacklevel=4)
+
+
+def _lazy(pixels: Any, mask: Any, given: tuple[Any, Any, Any], options: dict[str, Any], depth: tuple[int, int]) -> Any:
+    """Return the exceeding pixels of a lazy image, block by block with their margins."""
+    import dask
+    import dask.array as da
+
+    if not hasattr(pixels, "dask"):
+        pixels = da.from_array(pixels, chunks=mask.chunks)  # type: ignore[no-untyped-call]
+    # an axis in one block needs no margin, and dask cannot give one that is wider than the axis
+    single = {axis: -1 for axis in (0, 1) if pixels.shape[axis] <= depth[axis]}
+    pixels = pixels.rechunk(single) if single else pixels
+    depths = {axis: 0 if pixels.numblocks[axis] == 1 else depth[axis] for axis in (0, 1)}
+    arrays = [pixels]
+    if mask is not None:
+        mask = mask if hasattr(mask, "dask") else da.from_array(mask, chunks=pixels.chunks)  # type: ignore[no-untyped-call]
+        mask = mask.rechunk(pixels.chunks)
+        arrays.append(mask)
+    if given[0] is not None and (given[1] == "gamma" or given[2] is not None):
+        statistics: Any = _statistics([], None, *given)
+    else:
+        parts = _parts(pixels.shape)
+        masks = None if mask is None else [mask[part] for part in parts]
+        later: Any = dask.delayed(_statistics, pure=True)  # type: ignore[attr-defined]
+        statistics = later([pixels[part] for part in parts], masks, *given)
+    return da.map_overlap(  # type: ignore[no-untyped-call]
+        _block,
+        *arrays,
+        depth=depths,
+        boundary="none",
+        dtype=bool,
+        meta=np.empty((0, 0), dtype=bool),
+        statistics=statistics,
+        options=options,
+    )
+
+
+def _block(
+    pixels: NDArray[Any], *mask: NDArray[Any], statistics: tuple[float, float], options: Any
+) -> NDArray[np.bool_]:
+    refuse_decibels(pixels)
+    # dask has a thread for each block
+    return _judge(pixels, mask[0] if mask else None, *statistics, threads=1, **options)[0]
+
+
+def _parts(shape: tuple[int, ...]) -> list[tuple[slice, slice]]:
+    rows, cols = lattice(shape)
+    side = _clutter.BLOCK_PX
+    return [(slice(row, row + side), slice(col, col + side)) for row in rows for col in cols]
+
+
+def _statistics(
+    pixels: list[Any], mask: list[Any] | None, looks: float | None, clutter: str, shape: float | None
+) -> tuple[float, float]:
+    """Return looks and order parameter of the sea, as given or as measured in blocks of it."""
+    if looks is not None and (clutter == "gamma" or shape is not None):
+        return float(looks), float("inf") if clutter == "gamma" or shape is None else float(shape)
+    found = looks_of_blocks(as_blocks(pixels, mask))
+    if looks is None:
+        return found, float("inf")
+    return float(looks), _clutter.order_of(found, float(looks))
+
+
+def _judge(
+    pixels: NDArray[Any],
+    mask: NDArray[Any] | None,
+    looks: float,
+    order: float,
+    *,
+    pfa: float,
+    censor: float | None,
+    guard_px: tuple[int, int],
+    background_px: tuple[int, int],
+    min_count: int,
+    threads: int | None,
+) -> tuple[NDArray[np.bool_], int]:
+    ring = _kernels.ring_size(guard_px=guard_px, background_px=background_px)
+    return _kernels.judged(
+        pixels,
+        mask,
+        factor=_table(looks, order, pfa, ring, min_count),
+        censor=None if censor is None else _table(looks, order, censor, ring, min_count),
+        guard_px=guard_px,
+        background_px=background_px,
+        min_count=min_count,
+        threads=threads,
+    )
+
+
+def _table(looks: float, order: float, pfa: float, ring: int, min_count: int) -> NDArray[np.float64]:
+    """Return the threshold for each number of pixels in the ring."""
+    family: Any = "gamma" if np.isinf(order) else "k"
+    shape = None if np.isinf(order) else order
+    nodes = np.unique(np.geomspace(max(1, min_count), ring, _NODES).round())
+    factors = [threshold(pfa, looks=looks, n=node / PIXELS_PER_CELL, family=family, shape=shape) for node in nodes]
+    # nearly a straight line in 1/n; fewer pixels than the least are not judged
+    counts = np.maximum(np.arange(ring + 1), 1)
+    return np.interp(-1 / counts, -1 / nodes, factors)
