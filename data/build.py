@@ -25,6 +25,8 @@ import simulate  # noqa: E402  it lies beside this file, wherever that is run fr
 
 STAC_VERSION = "1.1.0"
 PROJECTION = "https://stac-extensions.github.io/projection/v2.0.0/schema.json"
+SAR = "https://stac-extensions.github.io/sar/v1.0.0/schema.json"
+SAT = "https://stac-extensions.github.io/sat/v1.0.0/schema.json"
 EO = "https://stac-extensions.github.io/eo/v1.1.0/schema.json"
 COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 NOT_STATED = "not stated by the source"
@@ -105,6 +107,25 @@ COLLECTIONS: dict[str, dict[str, Any]] = {
                 "href": "./districts.geojson",
                 "type": "application/geo+json",
                 "title": "Districts of the city",
+                "roles": ["data"],
+            },
+        },
+    },
+    simulate.PORT: {
+        "title": "A year of radar passes over a simulated port",
+        "description": "SIMULATED, not observed: sigma nought in VH of a port that does not exist, as a Sentinel-1"
+        " image would show it, with ships at anchor, at berth and under way, some weeks of congestion, a month without"
+        " passes and a change of satellite. Every ship that was put in is listed beside it.",
+        "license": "Apache-2.0",
+        "keywords": ["radar", "ships", "simulation"],
+        "providers": [ECONSAT],
+        "items": simulate.passes()["item"].tolist(),
+        "assets": {
+            "truth": {"href": "./truth.csv", "type": "text/csv", "title": "Ships that were put in", "roles": ["data"]},
+            "areas": {
+                "href": "./areas.geojson",
+                "type": "application/geo+json",
+                "title": "Anchorage, quay and water",
                 "roles": ["data"],
             },
         },
@@ -261,6 +282,45 @@ def _simulated(month: Any) -> dict[str, Any]:
 ITEMS |= {f"city-{month}": _simulated(month) for month in simulate.MONTHS}
 
 
+def _simulated_pass(visit: Any) -> dict[str, Any]:
+    return {
+        "collection": simulate.PORT,
+        "file": f"{visit.item.replace('-', '_')}_vh.tif",
+        "crs": simulate.PORT_CRS,
+        "asset": "vh",
+        "title": f"Simulated port, {visit.time[:10]}",
+        "unit": "1",
+        "nodata": 0,
+        "bands": [{"name": "vh", "raster:scale": simulate.PORT_SCALE, "raster:offset": 0.0}],
+        "datetime": visit.time,
+        "start_datetime": visit.time,
+        "end_datetime": visit.time,
+        "platform": visit.platform,
+        "constellation": "sentinel-1",
+        "instruments": ["c-sar"],
+        "sar:instrument_mode": "IW",
+        "sar:frequency_band": "C",
+        "sar:center_frequency": 5.405,
+        "sar:polarizations": ["VH"],
+        "sar:product_type": "GRD",
+        "sar:observation_direction": "right",
+        "sar:pixel_spacing_range": simulate.PORT_PIXEL,
+        "sar:pixel_spacing_azimuth": simulate.PORT_PIXEL,
+        "sar:looks_equivalent_number": 4.8,
+        "sat:orbit_state": visit.direction,
+        "sat:relative_orbit": visit.relative_orbit,
+        "econsat:sensor": "simulated C-SAR",
+        "econsat:source": "econsat, data/simulate.py",
+        "econsat:attribution": "Simulated by econsat; not observed",
+    }
+
+
+ITEMS |= {visit.item: _simulated_pass(visit) for visit in simulate.passes().itertuples()}
+SIMULATED = {simulate.NAME, simulate.PORT}
+# What is copied from the table into an item's properties, by prefix.
+COPIED = ("econsat:", "sar:", "sat:", "constellation")
+
+
 def _text(value: dict[str, Any]) -> bytes:
     return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
 
@@ -338,7 +398,8 @@ def item(name: str) -> dict[str, Any]:
         asset["eo:bands"] = [{"name": b["name"], "common_name": b["name"]} for b in bands]
         extensions.append(EO)
     dates = {key: spec[key] for key in ("datetime", "start_datetime", "end_datetime")}
-    ours = {key: value for key, value in spec.items() if key.startswith("econsat:")}
+    ours = {key: value for key, value in spec.items() if key.startswith(COPIED)}
+    extensions += [url for url, prefix in ((SAR, "sar:"), (SAT, "sat:")) if any(key.startswith(prefix) for key in spec)]
     return {
         "type": "Feature",
         "stac_version": STAC_VERSION,
@@ -356,7 +417,7 @@ def item(name: str) -> dict[str, Any]:
             "providers": collection["providers"],
             **ours,
             "econsat:units": spec["unit"],
-            "econsat:synthetic": spec["collection"] == simulate.NAME,
+            "econsat:synthetic": spec["collection"] in SIMULATED,
         },
         "links": [
             {"rel": "root", "href": "../../catalog.json", "type": "application/json"},
@@ -411,7 +472,8 @@ def catalog() -> dict[str, Any]:
         "stac_version": STAC_VERSION,
         "id": "bundled",
         "title": "econsat: bundled scenes",
-        "description": "Small scenes that travel with econsat: real ones, and one city that is simulated and says so."
+        "description": "Small scenes that travel with econsat: real ones, and a city and a port that are simulated and"
+        " say so."
         " Sources, licences and changes: SOURCES.md.",
         "links": [
             {"rel": "root", "href": "./catalog.json", "type": "application/json"},
@@ -481,13 +543,14 @@ def main(argv: list[str] | None = None) -> int:
         metavar=("NTL.tif", "AOI.geojson"),
         help="first write bdi_viirs.tif anew from the two files of the source package",
     )
-    parser.add_argument("--simulate", action="store_true", help="first write the simulated city anew")
+    parser.add_argument("--simulate", action="store_true", help="first write the simulated city and port anew")
     options = parser.parse_args(argv)
     check = options.check
     if options.recut_viirs and not check:
         recut(*options.recut_viirs, _item_dir("bdi-viirs") / "bdi_viirs.tif")
     if options.simulate and not check:
         simulate.write(HERE / simulate.NAME)
+        simulate.write_port(HERE / simulate.PORT)
     stale = []
     for path, content in build().items():
         if path.exists() and path.read_bytes() == content:

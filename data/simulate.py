@@ -1,9 +1,9 @@
-"""Simulate the lights of a city that does not exist, by month, with clouds, noise and a lockdown of known size.
+"""Simulate a city's lights by month, with a lockdown of known size, and a port by radar pass, with a known queue.
 
-``python data/build.py --simulate`` writes the rasters, the districts and the truth that was put in. The city lies on
-the equator south of Ghana, where there is only sea, so that nobody takes it for a real one. Nothing here is measured:
-the clouds' season, the noise and the loss of light under few looks imitate what monthly composites of a monsoon city
-show, and every number is a choice.
+``python data/build.py --simulate`` writes the rasters, the outlines and the truth that was put in. City and port lie
+near the equator south of Ghana, where there is only sea, so that nobody takes them for real ones. Nothing here is
+measured: the clouds' season, the noise and the loss of light under few looks imitate what monthly composites of a
+monsoon city show, the sea and the ships what a radar shows, and every number is a choice.
 """
 
 from __future__ import annotations
@@ -149,3 +149,157 @@ def write(folder: Path) -> None:
                 copy(plain, target, driver="COG", compress="DEFLATE", predictor="YES", blocksize=128)
     (folder / "districts.geojson").write_text(json.dumps(districts()) + "\n")
     truth(lights).to_csv(folder / "truth.csv", index=False, lineterminator="\n")
+
+
+PORT = "port-radar-simulated"
+PORT_SEED = 20217
+PORT_CRS = "EPSG:32631"
+#: Left and top edge in metres of PORT_CRS, pixel in metres, pixels on a side.
+PORT_LEFT, PORT_TOP, PORT_PIXEL, PORT_SIDE = 277_000.0, 111_000.0, 10.0, 240
+#: Stored numbers are multiples of this.
+PORT_SCALE = 0.001
+#: Day on which each relative orbit first passes, its time of day, and by how many dB its look angle lifts the sea.
+ORBITS = {30: ("2021-07-06", "17:54:10", "ascending", 0.0), 81: ("2021-07-14", "05:42:35", "descending", 0.5)}
+#: Every second pass of a satellite that comes back after 12 days.
+REVISIT_DAYS = 24
+#: Passes of this month are missing; ships queue between these days; orbit 81 changes its satellite on this day.
+MISSING_MONTH = "2022-03"
+QUEUE = ("2021-10-10", "2021-12-05")
+CHANGE = "2021-12-23"
+WAITING, WAITING_IN_QUEUE, OCCUPANCY, OCCUPANCY_IN_QUEUE = 3.5, 9.0, 0.6, 0.85
+#: Outlines in metres from the upper left corner, x to the right and y down.
+AREAS = {
+    "anchorage": ("anchorage", "Simulated anchorage", [(100, 100), (1450, 100), (1450, 2300), (100, 2300)]),
+    "harbour": ("harbour", "Simulated quay", [(1950, 150), (2180, 150), (2180, 2250), (1950, 2250)]),
+    "water": ("water", "Simulated water", [(0, 0), (2130, 0), (2130, 2400), (0, 2400)]),
+}
+#: Where ships moor, in metres from the top; and a beacon that is always there.
+QUAY_X, BERTH_Y, BEACON = 2090.0, tuple(range(300, 2300, 300)), (1700.0, 1300.0)
+
+
+def passes() -> pd.DataFrame:
+    """Return the passes of a year: item, time, relative orbit, direction, platform, and whether ships queue."""
+    rows = []
+    for orbit, (first, clock, direction, _) in ORBITS.items():
+        for day in pd.date_range(first, "2022-06-30", freq=f"{REVISIT_DAYS}D"):
+            if f"{day:%Y-%m}" == MISSING_MONTH:
+                continue
+            platform = "sentinel-1b" if orbit == 81 and day < pd.Timestamp(CHANGE) else "sentinel-1a"
+            queue = pd.Timestamp(QUEUE[0]) <= day <= pd.Timestamp(QUEUE[1])
+            rows.append((f"port-{day:%Y-%m-%d}", f"{day:%Y-%m-%d}T{clock}Z", orbit, direction, platform, queue))
+    table = pd.DataFrame(rows, columns=["item", "time", "relative_orbit", "direction", "platform", "queue"])
+    return table.sort_values("time", ignore_index=True)
+
+
+def _ring(name: str) -> list[tuple[float, float]]:
+    corners = AREAS[name][2]
+    return [(PORT_LEFT + x, PORT_TOP - y) for x, y in [*corners, corners[0]]]
+
+
+def areas() -> dict[str, Any]:
+    """Return anchorage, quay and water as GeoJSON, in EPSG:4326."""
+    from rasterio.warp import transform_geom
+
+    features = []
+    for area, (kind, title, _) in AREAS.items():
+        polygon = {"type": "Polygon", "coordinates": [_ring(area)[::-1]]}
+        # a ten-millionth of a degree is a centimetre
+        geometry = transform_geom(PORT_CRS, "EPSG:4326", polygon, precision=7)
+        properties = {
+            "area": area,
+            "name": title,
+            "kind": kind,
+            "source": "econsat, data/simulate.py",
+            "method": "simulated",
+            "econsat:synthetic": True,
+        }
+        geometry = {"type": "Polygon", "coordinates": [[list(point) for point in geometry["coordinates"][0]]]}
+        features.append({"type": "Feature", "properties": properties, "geometry": geometry})
+    return {"type": "FeatureCollection", "features": features}
+
+
+def port_ships() -> pd.DataFrame:
+    """Return every ship of every pass: the truth that is put in, in metres of PORT_CRS."""
+    rows = []
+    for number, visit in enumerate(passes().itertuples()):
+        rng = np.random.default_rng([PORT_SEED, number])
+        # more variable than a Poisson count, as counts in anchorages are
+        mean = (WAITING_IN_QUEUE if visit.queue else WAITING) * rng.gamma(12.0, 1 / 12.0)
+        share = OCCUPANCY_IN_QUEUE if visit.queue else OCCUPANCY
+        places = _anchored(rng, int(rng.poisson(mean)))
+        heading = rng.uniform(0, 360)
+        ships = [("anchorage", x, y, heading + rng.normal(0, 12)) for x, y in places]
+        moored = rng.random(len(BERTH_Y)) < share
+        ships += [("harbour", QUAY_X, float(y), 0.0) for y, taken in zip(BERTH_Y, moored, strict=True) if taken]
+        if rng.random() < 0.4:
+            ships.append(("under way", rng.uniform(1600, 1800), rng.uniform(300, 1000), rng.uniform(0, 360)))
+        for kind, x, y, angle in ships:
+            length = float(np.clip(np.exp(rng.normal(np.log(150), 0.4)), 60, 280))
+            width = length / 6.5
+            power = -6.0 + rng.normal(0, 2.0) + 10 * np.log10(length * width)
+            rows.append((visit.item, visit.time, kind, x, y, length, width, angle % 360, power))
+        rows.append((visit.item, visit.time, "fixed", *BEACON, 30.0, 30.0, 0.0, 30.0))
+    names = ["item", "time", "kind", "x", "y", "length_m", "width_m", "heading", "rcs_db"]
+    table = pd.DataFrame(rows, columns=names)
+    table["x"], table["y"] = PORT_LEFT + table["x"], PORT_TOP - table["y"]
+    return table.round({"x": 1, "y": 1, "length_m": 1, "width_m": 1, "heading": 1, "rcs_db": 2})
+
+
+def _anchored(rng: np.random.Generator, count: int) -> list[tuple[float, float]]:
+    places: list[tuple[float, float]] = []
+    for _ in range(20_000):
+        if len(places) == count:
+            return places
+        x, y = rng.uniform(250, 1300), rng.uniform(250, 2150)
+        if all(np.hypot(x - a, y - b) >= 280 for a, b in places):
+            places.append((float(x), float(y)))
+    raise ValueError(f"{count} ships do not fit into the anchorage")
+
+
+def port_images() -> dict[str, NDArray[np.uint16]]:
+    """Return the stored numbers of every pass by item: sigma nought, VH, in multiples of PORT_SCALE."""
+    import shapely
+
+    from econsat.testing import make_radar_scene
+
+    ships, out = port_ships(), {}
+    edge = PORT_PIXEL * PORT_SIDE
+    scene = shapely.box(PORT_LEFT, PORT_TOP - edge, PORT_LEFT + edge, PORT_TOP)
+    land = scene.difference(shapely.Polygon(_ring("water")))
+    for number, visit in enumerate(passes().itertuples()):
+        rng = np.random.default_rng([PORT_SEED + 1, number])
+        image = make_radar_scene(
+            shape=(PORT_SIDE, PORT_SIDE),
+            pixel_m=PORT_PIXEL,
+            origin=(PORT_LEFT, PORT_TOP),
+            crs=PORT_CRS,
+            # near the noise of the instrument, where calm and windy sea look alike in cross-polarisation
+            sea_db=-24.0 + ORBITS[visit.relative_orbit][3] + 0.4 * float(rng.standard_normal()),
+            ships=ships[ships["item"] == visit.item].drop(columns=["item", "time", "kind"]),
+            coast=land,
+            land_db=-14.0,
+            seed=PORT_SEED + number,
+        ).image
+        # 0 stands for no data, so the darkest sea is 1
+        out[visit.item] = np.clip(np.round(image.values / PORT_SCALE), 1, 65_535).astype(np.uint16)
+    return out
+
+
+def write_port(folder: Path) -> None:
+    """Write the rasters, the areas and the truth of the port below `folder`."""
+    from rasterio.io import MemoryFile
+    from rasterio.shutil import copy
+    from rasterio.transform import from_origin
+
+    side = {"width": PORT_SIDE, "height": PORT_SIDE, "count": 1, "dtype": "uint16", "nodata": 0, "crs": PORT_CRS}
+    for name, values in port_images().items():
+        target = folder / name / f"{name.replace('-', '_')}_vh.tif"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with MemoryFile() as memory:
+            grid = from_origin(PORT_LEFT, PORT_TOP, PORT_PIXEL, PORT_PIXEL)
+            with memory.open(driver="GTiff", transform=grid, **side) as sink:
+                sink.write(values, 1)
+            with memory.open() as plain:
+                copy(plain, target, driver="COG", compress="DEFLATE", level=9, blocksize=240)
+    (folder / "areas.geojson").write_text(json.dumps(areas()) + "\n")
+    port_ships().to_csv(folder / "truth.csv", index=False, lineterminator="\n")
