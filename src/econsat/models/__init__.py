@@ -6,9 +6,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from econsat.models import event as event, panel as panel
+    from econsat.models import event as event, panel as panel, ports as ports
 
-__all__ = ["event", "panel"]
+__all__ = ["event", "panel", "ports"]
 
 
 def __getattr__(name: str) -> Any:
