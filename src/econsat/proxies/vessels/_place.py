@@ -74,8 +74,11 @@ def place_of(image: xr.DataArray) -> Place:
     x_dim, y_dim = spatial_dims(image)
     shape = (image.sizes[y_dim], image.sizes[x_dim])
     if image.rio.crs is not None:
+        # Here, since scoring needs no compiled kernels.
+        from econsat.proxies.vessels._exceedance import pixel_size
+
         grid = Grid.of(image)
-        return Place(y_dim, x_dim, shape, _spacing(grid), grid.crs, grid)
+        return Place(y_dim, x_dim, shape, pixel_size(image), grid.crs, grid)
     beside = [image.coords.get(key) for key in ("longitude", "latitude")]
     if any(one is None or set(one.dims) != {y_dim, x_dim} for one in beside):
         raise MissingCRSError(
@@ -95,19 +98,6 @@ def place_of(image: xr.DataArray) -> Place:
     points = earth_fixed(np.asarray(corner["longitude"]), np.asarray(corner["latitude"]))
     down, across = np.linalg.norm(points[1, 0] - points[0, 0]), np.linalg.norm(points[0, 1] - points[0, 0])
     return Place(y_dim, x_dim, shape, (float(down), float(across)), WGS84, None)
-
-
-def _spacing(grid: Grid) -> tuple[float, float]:
-    """Return the size of the pixel in the middle along y and x, on the ground."""
-    x, y = grid.x0 + grid.nx * grid.dx / 2, grid.y0 + grid.ny * grid.dy / 2
-    lon, lat = degrees(
-        np.array([x - grid.dx / 2, x + grid.dx / 2, x, x]), np.array([y, y, y - grid.dy / 2, y + grid.dy / 2]), grid.crs
-    )
-    points = earth_fixed(lon, lat)
-    across, down = np.linalg.norm(points[1] - points[0]), np.linalg.norm(points[3] - points[2])
-    if not (np.isfinite(across) and np.isfinite(down) and across > 0 and down > 0):
-        raise GridError(f"the pixels of `image` have no size on the ground; is its CRS {grid.crs.name!r} the right one?")
-    return float(down), float(across)
 
 
 def degrees(x: Any, y: Any, crs: Any) -> tuple[Floats, Floats]:

@@ -1,0 +1,425 @@
+"""Ships in a radar image: pixels above the threshold, joined to objects, placed, measured and sifted."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from econsat.errors import CoverageWarning, ParameterError, SizeError
+from econsat.proxies._layer import is_number, record
+from econsat.proxies.vessels import _ambiguity
+from econsat.proxies.vessels._clutter import PIXELS_PER_CELL, estimate_looks, false_alarm, texture, threshold
+from econsat.proxies.vessels._components import objects
+from econsat.proxies.vessels._exceedance import exceedance, intensity, windows
+from econsat.proxies.vessels._fixed import is_fixed
+from econsat.proxies.vessels._length import RESOLUTION_M, length, length_class
+from econsat.proxies.vessels._patches import Seen, looked_at
+from econsat.proxies.vessels._place import Place, degrees, earth_fixed, flat, place_of
+from econsat.proxies.vessels._water import water_mask
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+    import xarray as xr
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Places = NDArray[np.int64]
+    Mask = NDArray[np.bool_]
+
+__all__ = ["detect"]
+
+# Longer than any ship (the longest are 400 m) with its blur: what is longer is flagged, and never made by merging.
+_LONGEST_M = 450.0
+# Pixels above the threshold beyond which an image is no sea with ships on it.
+_MOST_PX = 5_000_000
+
+
+def detect(
+    image: xr.DataArray,
+    *,
+    water: Any = None,
+    pfa: float = 1e-7,
+    looks: float | None = None,
+    clutter: Literal["gamma", "k"] = "gamma",
+    shape: float | None = None,
+    min_px: int = 2,
+    merge_m: float = 60.0,
+    near_shore_km: float = 2.0,
+    fixed: gpd.GeoDataFrame | None = None,
+    fixed_m: float = 100.0,
+    azimuth: Mapping[str, Any] | None = None,
+    ambiguity_db: float = 18.0,
+    ambiguity_m: float = 200.0,
+    drop_ambiguities: bool = True,
+    guard_m: float = 410.0,
+    background_m: float = 810.0,
+    censor: float = 1e-4,
+    progress: Callable[..., Any] | None = None,
+) -> gpd.GeoDataFrame:
+    """Find ships in a radar image.
+
+    Pixels that exceed the sea about them at a constant rate of false alarms (see `exceedance`) are joined where they
+    touch, at sides or corners. Groups of `min_px` or more are ships, and groups nearer than `merge_m` one ship, unless
+    the whole were longer than 450 m. Ghosts of bright ships and known fixed objects are then taken out, and counted.
+
+    Parameters
+    ----------
+    image : xarray.DataArray
+        Linear intensity, dims (y, x) in any order, lazy or not: on a map with a CRS, or in radar geometry with the
+        coordinates `longitude` and `latitude`, as `stac.radiometry.read_grd` gives it. Radar geometry is the better one:
+        resampling changes the distribution of the sea. NaN and exact 0 are missing.
+    water : xarray.DataArray, GeoDataFrame or GeoSeries, optional
+        Where water is: a mask or polygons. By default the sea of Natural Earth's 1:10 million map less 500 m, which is
+        wrong by about 1 km; the flag ``"coast +-1 km"`` then stands at every ship. Ships at berth need a given mask.
+    pfa : float, optional
+        Probability of false alarm a pixel.
+    looks : float, optional
+        Equivalent number of looks. Default: estimated from the image.
+    clutter : {"gamma", "k"}, optional
+        Distribution of the sea; K for VV with swell or wind, which needs `looks`.
+    shape : float, optional
+        Order parameter of the K distribution. Default: estimated from the image.
+    min_px : int, optional
+        Fewest pixels that touch. A pixel alone is most likely a false alarm.
+    merge_m : float, optional
+        Groups whose nearest pixels' centres are closer than this belong to one ship; 0 merges nothing.
+    near_shore_km : float, optional
+        Distance from the shore up to which ships are `near_shore`. 2 km is that of xView3.
+    fixed : GeoDataFrame, optional
+        Known fixed objects, as from `fixed_objects`.
+    fixed_m : float, optional
+        Metres from a fixed object within which a detection is that object.
+    azimuth : mapping, optional
+        What the image's attrs do not say of the radar: `wavelength_m`, `prf_hz` (a number, or one a swath),
+        `platform_speed_m_s`, `slant_range_m`, `heading_degrees` (of the track at the ships, from north over east), or
+        the shift itself, `shift_m`.
+    ambiguity_db : float, optional
+        How much brighter than its ghost a ship is at least.
+    ambiguity_m : float, optional
+        How far from the expected place a ghost may lie.
+    drop_ambiguities : bool, optional
+        Leave ghosts out; else they stay with the flag ``"ambiguity"``.
+    guard_m, background_m : float, optional
+        Sides in metres of the square that keeps the ship out of the sea about it, and of the sea.
+    censor : float, optional
+        False-alarm probability of the first pass, whose hits are no sea in the second.
+    progress : callable, optional
+        Like `tqdm.auto.tqdm`; default none.
+
+    Returns
+    -------
+    GeoDataFrame
+        A row a ship, from the first row of the image to the last. Points in the image's CRS, or EPSG:4326 in radar
+        geometry. Columns:
+
+        - `length_m`: of the part within 12 dB of the brightest pixel, less the blur by a resolution cell of 20.4 x
+          22.5 m. Sidelobes, blur and what of the hull is bright make it uncertain by tens of metres: it serves to set
+          `length_class`, one of ``"<100 m"``, ``"100-200 m"``, ``">200 m"``, which is what to count by.
+        - `scr_db`: brightest pixel over the mean of the sea about it, in dB.
+        - `n_px`: pixels above the threshold.
+        - `pfa`: probability that sea alone gives the brightest pixel.
+        - `near_shore`: within `near_shore_km` of the shore, or on it.
+        - `flags`: text, joined by commas: ``"coast +-1 km"`` (see `water`), ``"ambiguity"``, ``"edge"`` (touches the
+          border of the image or missing pixels; part of it may be cut off), ``"longer than a ship"`` (450 m).
+        - `row`, `column`: place in the image, counted from its first pixel, which is 0. Centroids are weighted by what
+          exceeds the sea.
+
+        `attrs["provenance"]` holds every parameter and the counts of what was left out: `n_small` groups of fewer
+        pixels, `n_ambiguities`, `n_fixed`; and whether ghosts could be looked for (`ambiguities`). An empty sea gives
+        a table without rows.
+
+    Raises
+    ------
+    ParameterError
+        The image is in decibels or of integers, has further dimensions, or an argument means nothing.
+    MissingCRSError
+        It cannot be told where the image lies.
+    GridError
+        The size of a pixel cannot be told, or the image's grid is not regular.
+    SizeError
+        More than 5 million pixels exceed: land, ice or a false-alarm rate that is none.
+
+    Warns
+    -----
+    CoverageWarning
+        Nothing could be judged: there is no water in the image, or too little of it.
+
+    Notes
+    -----
+    Ghosts: see the module `_ambiguity` for the formula. On a map the slant range is known only if the image has the
+    coordinate `slant_range` (``read_grd(..., coordinates=("slant_range",))``) or `azimuth` says it; in radar geometry
+    it follows from the pixel in the mode IW. One in about six faint ships in a crowded anchorage may by chance lie where
+    a bright ship's ghost would; the count is in the provenance.
+
+    A lazy image is read in two turns, whole for the threshold and then about the ships; what is held in memory is a few
+    of its chunks. The result is that of the image in memory.
+
+    Examples
+    --------
+    >>> from econsat.testing import make_radar_scene
+    >>> scene = make_radar_scene(shape=(300, 300), ships=3, seed=1)
+    >>> ships = detect(scene.image, water=scene.water, looks=4.8)
+    >>> len(ships), ships.crs.to_epsg()
+    (3, 32631)
+    """
+    _check(locals())
+    layer = intensity(flat(image))
+    place = place_of(layer)
+    layer = layer.transpose(place.y_dim, place.x_dim)
+    sea = water_mask(layer, water)
+    across = windows(layer, guard_m=guard_m, background_m=background_m, pixel_m=place.spacing_m)
+    track, why = _ambiguity.track_of(layer.attrs, azimuth)
+    lazy = hasattr(layer.data, "dask")
+    step: dict[str, Any] = {
+        "step": "detect",
+        "pfa": float(pfa),
+        "looks": looks,
+        "clutter": clutter,
+        "shape": shape,
+        "min_px": int(min_px),
+        "merge_m": float(merge_m),
+        "near_shore_km": float(near_shore_km),
+        "guard_m": float(guard_m),
+        "background_m": float(background_m),
+        "censor": float(censor),
+        "water": sea.note,
+        "water_given": sea.given,
+        "fixed_m": None if fixed is None else float(fixed_m),
+    }
+    mask = sea.mask.transpose(place.y_dim, place.x_dim)
+    if lazy and looks is None:
+        looks = _looks_of_lazy(layer, mask)
+    if lazy and clutter == "k" and shape is None and looks is not None:
+        shape = texture(layer, looks=looks, water=mask)
+    if looks is None and lazy:
+        row = column = np.zeros(0, dtype=np.int64)
+    else:
+        hits = exceedance(
+            layer, pfa=pfa, looks=looks, water=mask, guard_m=guard_m, background_m=background_m, clutter=clutter,
+            shape=shape, censor=censor, pixel_m=place.spacing_m,
+        )  # fmt: skip
+        said = hits.attrs["provenance"]["steps"][-1]
+        looks, shape = said["looks"], said["shape"]
+        step |= {key: said[key] for key in ("factor", "share_missing", "share_land", "share_unjudged")}
+        row, column = _places(hits)
+    step |= {"looks": looks, "shape": shape}
+    found = objects(
+        row, column, width=place.shape[1], spacing_m=place.spacing_m, min_px=int(min_px), merge_m=float(merge_m),
+        max_length_m=_LONGEST_M,
+    )  # fmt: skip
+    family: Any = "gamma" if shape is None or np.isinf(shape) else "k"
+    least = 1.0 if looks is None else threshold(censor, looks=looks, family=family, shape=shape)
+    seen = list(
+        looked_at(
+            layer, mask, found, place, guard_px=across.guard_px, background_px=across.background_px, censor=least,
+            progress=progress,
+        )
+    )  # fmt: skip
+    x, y = _points(seen, place)
+    ghost, said_of = _ghosts(
+        seen, x, y, place, layer, track=track, why=why, least_db=ambiguity_db, tolerance_m=ambiguity_m
+    )
+    standing = np.zeros(len(seen), dtype=bool)
+    if fixed is not None and len(seen):
+        standing = is_fixed(earth_fixed(*degrees(x, y, place.crs)), fixed, distance=float(fixed_m))
+    flags = [_flags(one, place, sea.flag, bool(g)) for one, g in zip(seen, ghost, strict=True)]
+    columns = _columns(seen, x, y, place, flags, looks=looks, family=family, shape=shape)
+    columns["near_shore"] = np.asarray(sea.shore_km(x, y) <= near_shore_km, dtype=bool) if len(seen) else ghost
+    kept = ~standing & ~(ghost & drop_ambiguities)
+    step |= {
+        "n_found": int(kept.sum()),
+        "n_pixels_above": len(row),
+        "n_small": found.n_small,
+        "n_merged": found.n_merged,
+        "ambiguities": said_of,
+        "n_ambiguities": int((ghost & ~standing).sum()),
+        "ambiguities_dropped": bool(drop_ambiguities),
+        "n_fixed": int(standing.sum()),
+    }
+    return _table(columns, x, y, kept, place, record(_plain(layer.attrs), step))
+
+
+def _check(given: dict[str, Any]) -> None:
+    """Refuse arguments that mean nothing; the threshold's own are checked where they are used."""
+    for name in ("merge_m", "ambiguity_db", "ambiguity_m", "fixed_m", "near_shore_km"):
+        if not is_number(given[name]) or given[name] < 0:
+            raise ParameterError(f"`{name}` must be a number of 0 or more; got {given[name]!r}.")
+    if not is_number(given["min_px"]) or given["min_px"] < 1 or given["min_px"] != int(given["min_px"]):
+        raise ParameterError(f"`min_px` must be a whole number of 1 or more; got {given['min_px']!r}.")
+    if not is_number(given["censor"]):
+        raise ParameterError(f"`censor` is a probability between 0 and 1; got {given['censor']!r}.")
+
+
+def _looks_of_lazy(layer: xr.DataArray, mask: xr.DataArray) -> float | None:
+    """Return the looks of a lazy image, None if it holds no water."""
+    try:
+        return estimate_looks(layer, water=mask)
+    except ParameterError:
+        sea = layer.notnull() & (layer != 0) & mask.data
+        if bool(sea.any()):
+            raise
+    warnings.warn("`image` holds no pixel of sea; nothing could be judged, and no ship is found.", CoverageWarning, stacklevel=3)
+    return None
+
+
+def _places(hits: xr.DataArray) -> tuple[Places, Places]:
+    """Return rows and columns of the true pixels, of a lazy image a chunk at a time."""
+    data = hits.data
+    if not hasattr(data, "dask"):
+        row, column = np.nonzero(data)
+        _bearable(len(row), hits.size)
+        return row.astype(np.int64), column.astype(np.int64)
+    import dask
+
+    tops, lefts = (np.concatenate([[0], np.cumsum(sizes)[:-1]]) for sizes in data.chunks)
+    blocks = data.to_delayed()
+    nonzero = dask.delayed(np.nonzero, pure=True)  # type: ignore[attr-defined]
+    parts = dask.compute([[nonzero(block) for block in line] for line in blocks])[0]  # type: ignore[attr-defined]
+    rows, columns = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
+    for top, line in zip(tops, parts, strict=True):
+        for left, (row, column) in zip(lefts, line, strict=True):
+            rows.append(row + top)
+            columns.append(column + left)
+    row, column = np.concatenate(rows), np.concatenate(columns)
+    _bearable(len(row), hits.size)
+    # In the order of the whole image, as if it had come in one piece.
+    order = np.lexsort((column, row))
+    return row[order], column[order]
+
+
+def _bearable(n: int, size: int) -> None:
+    if n > _MOST_PX:
+        raise SizeError(
+            f"{n} of {size} pixels exceed the threshold: that is no sea with ships on it. Give the water mask as "
+            "`water`, or a smaller `pfa`."
+        )
+
+
+def _points(seen: list[Seen], place: Place) -> tuple[Floats, Floats]:
+    """Return x and y of the objects in the CRS of the result."""
+    if place.radar:
+        lonlat = np.array([one.lonlat for one in seen], dtype=np.float64).reshape(-1, 2)
+        return lonlat[:, 0], lonlat[:, 1]
+    at = np.array([one.at for one in seen], dtype=np.float64).reshape(-1, 2)
+    return place.on_map(at[:, 0], at[:, 1])
+
+
+def _ghosts(
+    seen: list[Seen],
+    x: Floats,
+    y: Floats,
+    place: Place,
+    layer: xr.DataArray,
+    *,
+    track: _ambiguity.Track | None,
+    why: str,
+    least_db: float,
+    tolerance_m: float,
+) -> tuple[Mask, str]:
+    """Say which objects are ghosts, and in words whether that could be told."""
+    none = np.zeros(len(seen), dtype=bool)
+    if track is None:
+        return none, f"not looked for: {why}"
+    slant = np.array([one.slant_range for one in seen], dtype=np.float64)
+    pixel = line = np.full(len(seen), np.nan)
+    if place.radar and len(seen):
+        at = np.array([one.at for one in seen])
+        line, pixel = (
+            np.interp(at[:, k], np.arange(n), np.asarray(layer[dim], dtype=np.float64))
+            for k, (dim, n) in enumerate(zip((place.y_dim, place.x_dim), place.shape, strict=True))
+        )
+    how = "slant range of the image"
+    if track.slant_range is not None:
+        slant, how = np.full(len(seen), float(track.slant_range)), "slant range given"
+    elif track.shift_m is not None:
+        how = "shift given"
+    elif "slant_range" not in layer.coords:
+        if not place.radar or str(layer.attrs.get("mode", "")) != "IW":
+            return none, (
+                "not looked for: the slant range is not known; read the image with coordinates=('slant_range',), or "
+                "give it as `azimuth`"
+            )
+        slant, how = _ambiguity.iw_slant_range(pixel * place.spacing_m[1]), "slant range from the pixel (IW)"
+    heading = track.heading
+    if heading is None and not place.radar:
+        heading = layer.attrs.get("platform_heading_degrees")
+        if not is_number(heading):
+            return none, "not looked for: the heading is not known; give `heading_degrees` in `azimuth`"
+    lon, lat = degrees(x, y, place.crs)
+    bearing = np.array([one.bearing for one in seen]) if heading is None else np.full(len(seen), float(heading))
+    if heading is not None and track.heading is None and np.isfinite(slant).all():
+        bearing = _ambiguity.bearing_at(bearing, lat, slant)
+    excess = np.array([one.peak - one.mean for one in seen], dtype=np.float64)
+    shifts = [track.shifts(*one) for one in zip(line, pixel, slant, strict=True)]
+    found = _ambiguity.ghosts(
+        earth_fixed(lon, lat), np.stack([lon, lat], axis=-1), excess, bearing, shifts, least_db=least_db,
+        tolerance_m=tolerance_m,
+    )  # fmt: skip
+    return found, f"looked for: {how}"
+
+
+def _flags(one: Seen, place: Place, coast: str, ghost: bool) -> str:
+    extent = max(np.ptp(one.row) * place.spacing_m[0], np.ptp(one.column) * place.spacing_m[1])
+    said = {
+        coast: bool(coast),
+        "ambiguity": ghost,
+        "edge": one.at_edge,
+        "longer than a ship": extent > _LONGEST_M,
+    }
+    return ", ".join(text for text, holds in said.items() if holds)
+
+
+def _columns(
+    seen: list[Seen],
+    x: Floats,
+    y: Floats,
+    place: Place,
+    flags: list[str],
+    *,
+    looks: float | None,
+    family: Any,
+    shape: float | None,
+) -> dict[str, Any]:
+    ratio = np.array([one.peak / one.mean for one in seen], dtype=np.float64)
+    lengths = np.array(
+        [length(one.row, one.column, one.excess, spacing_m=place.spacing_m, resolution_m=RESOLUTION_M) for one in seen],
+        dtype=np.float64,
+    )
+    chance = [
+        float(false_alarm(r, looks, n=one.n_sea / PIXELS_PER_CELL, family=family, shape=shape))
+        if looks is not None and one.n_sea
+        else float("nan")
+        for one, r in zip(seen, ratio, strict=True)
+    ]
+    return {
+        "length_m": lengths,
+        "length_class": np.array(length_class(lengths), dtype=object),
+        "scr_db": 10 * np.log10(ratio),
+        "n_px": np.array([len(one.row) for one in seen], dtype=np.int64),
+        "pfa": np.array(chance, dtype=np.float64),
+        "near_shore": np.zeros(len(seen), dtype=bool),
+        "flags": np.array(flags, dtype=object),
+        "row": np.array([one.at[0] for one in seen], dtype=np.float64),
+        "column": np.array([one.at[1] for one in seen], dtype=np.float64),
+    }
+
+
+def _table(
+    columns: dict[str, Any], x: Floats, y: Floats, kept: Mask, place: Place, attrs: dict[Any, Any]
+) -> gpd.GeoDataFrame:
+    import geopandas as gpd
+
+    points = gpd.GeoSeries(gpd.points_from_xy(x[kept], y[kept]), crs=place.crs)
+    out = gpd.GeoDataFrame({name: values[kept] for name, values in columns.items()}, geometry=points, crs=place.crs)
+    out.attrs = attrs
+    return out
+
+
+def _plain(attrs: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Return what of an image's attrs still holds for ships: how, when and by whom it was taken."""
+    gone = {"units", "long_name", "standard_name", "_FillValue", "valid_range", "line_spacing_m", "pixel_spacing_m"}
+    return {key: copy.deepcopy(value) for key, value in attrs.items() if key not in gone}
