@@ -195,5 +195,9 @@ def test_a_tail_is_the_share_above_and_keeps_the_greatest() -> None:
     assert x.max() == 1000
     assert axes.lines[2].get_xdata()[0] == 900
     assert said(figure) == ["Not drawn: 1 missing value."]
-    with pytest.raises(ParameterError, match="nothing to draw"):
-        charts.tail([np.nan])
+    both = charts.tail({"sea": [1.0, 2.0], "ships": [3.0]}, log=True).axes[0]
+    assert [line.get_label() for line in both.lines] == ["sea", "ships"]
+    assert both.get_xscale() == "log"
+    for wrong, message in (([np.nan], "holds no finite value"), ({}, "holds 0 curves")):
+        with pytest.raises(ParameterError, match=message):
+            charts.tail(wrong)

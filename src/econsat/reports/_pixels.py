@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from econsat.errors import ParameterError
-from econsat.reports._axes import COLOURS, INK, MARK, footnote, new_figure
+from econsat.reports._axes import COLOURS, INK, MARK, footnote, label_short, new_figure
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -19,6 +19,8 @@ __all__ = ["pixels", "tail"]
 
 # More points than these on a curve cannot be told apart.
 _POINTS = 400
+# Of the curves; the threshold is vermilion, laws are black.
+_LINES = (COLOURS[0], COLOURS[2], COLOURS[3])
 
 
 def pixels(
@@ -89,30 +91,30 @@ def pixels(
 
 
 def tail(
-    values: ArrayLike,
+    values: ArrayLike | Mapping[str, ArrayLike],
     *,
     laws: Mapping[str, Callable[[NDArray[np.float64]], ArrayLike]] | None = None,
     marks: Mapping[str, float] | None = None,
-    name: str = "measured",
     xlabel: str | None = None,
     ylabel: str = "share of values above",
     title: str | None = None,
     note: str | None = None,
+    log: bool = False,
 ) -> Figure:
     """Draw how often values are exceeded, on a logarithmic axis, beside what laws expect.
 
     Parameters
     ----------
-    values : array-like
-        Any shape; missing values are left out and counted under the chart.
+    values : array-like, or mapping of str to array-like
+        Any shape, one curve each; missing values are left out and counted under the chart.
     laws : mapping of str to callable, optional
         Survival functions by name: numbers in, probabilities of exceeding them out.
     marks : mapping of str to float, optional
         Values to mark with a vertical line, by name.
-    name : str
-        What to call the values in the legend.
     xlabel, ylabel, title, note : str, optional
         Texts.
+    log : bool
+        Logarithmic axis for the values, too.
 
     Returns
     -------
@@ -121,7 +123,7 @@ def tail(
     Raises
     ------
     ParameterError
-        If there is no value.
+        If there is nothing to draw, or more curves than colours.
 
     Examples
     --------
@@ -129,23 +131,31 @@ def tail(
     >>> [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     ['measured', 'exponential', 'threshold: 3']
     """
-    array = np.asarray(values, dtype=np.float64).ravel()
-    known = np.sort(array[np.isfinite(array)])
-    if known.size == 0:
-        raise ParameterError("No value is finite; there is nothing to draw.")
-    # evenly on the logarithm of the share: the few greatest are what the chart is about
-    ranks = np.unique(np.geomspace(1, known.size, _POINTS).astype(np.int64))
+    given = dict(values) if isinstance(values, Mapping) else {"measured": values}
+    arrays = {called: np.asarray(one, dtype=np.float64).ravel() for called, one in given.items()}
+    curves = {called: np.sort(array[np.isfinite(array)]) for called, array in arrays.items()}
+    empty = [called for called, known in curves.items() if known.size == 0]
+    if empty or not 0 < len(curves) <= len(_LINES):
+        what = f"{empty[0]!r} holds no finite value" if empty else f"`values` holds {len(curves)} curves"
+        raise ParameterError(f"{what}; a chart shows 1 to {len(_LINES)} curves, each of one value at least.")
     figure = new_figure((6.6, 3.8))
     axes = figure.subplots()
-    axes.plot(known[known.size - ranks], ranks / known.size, color=COLOURS[0], lw=1.6, label=name)
-    right = max([float(known[-1]), *(1.05 * mark for mark in (marks or {}).values())])
-    across = np.linspace(float(known[0]), right, _POINTS)
-    for colour, (called, law) in zip((INK, *COLOURS[2:]), (laws or {}).items(), strict=False):
-        axes.plot(across, np.asarray(law(across), dtype=np.float64), color=colour, lw=1.1, ls="--", label=called)
+    for colour, (called, known) in zip(_LINES, curves.items(), strict=False):
+        # evenly on the logarithm of the share: the few greatest are what the chart is about
+        ranks = np.unique(np.geomspace(1, known.size, _POINTS).astype(np.int64))
+        axes.plot(known[known.size - ranks], ranks / known.size, color=colour, lw=1.6, label=called)
+    first = min(float(known[0]) for known in curves.values())
+    last = max([*(float(known[-1]) for known in curves.values()), *(1.05 * mark for mark in (marks or {}).values())])
+    across = np.geomspace(first, last, _POINTS) if first > 0 else np.linspace(first, last, _POINTS)
+    for dashes, (called, law) in zip(("--", ":", "-."), (laws or {}).items(), strict=False):
+        axes.plot(across, np.asarray(law(across), dtype=np.float64), color=INK, lw=1.1, ls=dashes, label=called)
     for called, mark in (marks or {}).items():
         axes.axvline(mark, color=MARK, lw=1.2, label=f"{called}: {mark:.3g}")
+    if log:
+        axes.set_xscale("log")
+        label_short(axes.xaxis)
     axes.set_yscale("log")
-    axes.set_ylim(0.3 / known.size, 1.5)
+    axes.set_ylim(0.3 / max(known.size for known in curves.values()), 1.5)
     axes.set_xlabel(xlabel or "value")
     axes.set_ylabel(ylabel)
     axes.legend(fontsize=8, frameon=False, loc="upper right")
@@ -156,7 +166,7 @@ def tail(
         axes.spines[side].set_visible(False)
     if title:
         axes.set_title(title, loc="left", fontsize=11, color=INK)
-    lost = array.size - known.size
+    lost = sum(array.size for array in arrays.values()) - sum(known.size for known in curves.values())
     said = [note or "", f"Not drawn: {lost:,} missing value{'s' if lost != 1 else ''}." if lost else ""]
     footnote(figure, "\n".join(filter(None, said)) or None, 0)
     return figure

@@ -47,6 +47,7 @@ def index(
     strata: tuple[str, ...] = STRATA,
     method: Literal["ratio", "loglinear"] = "ratio",
     trend: bool = False,
+    same_season: bool = True,
     water_given: bool | None = None,
     dispersion: float | None = None,
     interval: float = 0.95,
@@ -86,6 +87,9 @@ def index(
     trend : bool
         Let the level of the reference grow at a steady rate and continue it; with ``"loglinear"`` only, and a reference
         of at least two years.
+    same_season : bool
+        Take of the reference the same days of the year only. False takes all its passes but those of the period itself,
+        which a series of one year needs; seasons are then part of the index, and ``.attrs["notes"]`` says so.
     water_given, dispersion, interval
         As in `activity`.
 
@@ -131,6 +135,7 @@ def index(
         interval=interval,
         method=method,
         trend=trend,
+        same_season=same_season,
     )
     found.attrs["notes"] = list(dict.fromkeys([*notes, *what_is_unknown(rows, strata), *found.attrs["notes"]]))
     steps = found.attrs["provenance"]["steps"]
@@ -165,6 +170,7 @@ def of_rows(
     interval: float,
     method: str = "ratio",
     trend: bool = False,
+    same_season: bool = True,
 ) -> pd.DataFrame:
     """Return the index of counts by pass (columns as of `read_counts`)."""
     check_by(by)
@@ -181,7 +187,8 @@ def of_rows(
     for (name, place), group in rows.groupby(["indicator", "region"], sort=False):
         own = group.reset_index(drop=True)
         windows = [one] if one is not None else _windows(own["time"], by)
-        pairs = [_pair(own, window, past, strata, whole=method == "loglinear") for window in windows]
+        rule = {"whole": method == "loglinear", "same_season": same_season}
+        pairs = [_pair(own, window, past, strata, **rule) for window in windows]
         mixed += [text for pair in pairs if pair.reason is None for text in _across(own, pair, strata)]
         held = spread or _pooled(own, pairs, past, strata)
         lines = [_line(own, pair, past, strata, held, interval, method, trend, spread) for pair in pairs]
@@ -202,6 +209,7 @@ def of_rows(
             stacklevel=3,
         )
     mixed = list(dict.fromkeys(mixed))
+    seasons = [] if same_season else ["the reference is of all days of the year: seasons are part of the index"]
     for text in mixed:
         warnings.warn(text, ModelWarning, stacklevel=3)
     step = {
@@ -209,12 +217,13 @@ def of_rows(
         "reference": said,
         "method": method,
         "trend": trend,
+        "same_season": same_season,
         "strata": list(strata),
         "share_left_out": left / max(left + int(out["n_obs"].sum()), 1),
     }
     freq = FREQS[by] if period is None else None
     made = indicators.make(out, unit="1", freq=freq, interval=interval, provenance={"steps": [step]}, time_note=_NOTE)
-    made.attrs |= {"reference": said, "notes": mixed}
+    made.attrs |= {"reference": said, "notes": [*mixed, *seasons]}
     return made
 
 
@@ -232,12 +241,13 @@ def _pair(
     strata: tuple[str, ...],
     *,
     whole: bool,
+    same_season: bool,
 ) -> _Pair:
     start, stop = window
     times = own["time"]
     inside = ((times >= start) & (times < stop)).to_numpy()
     then = ((times >= past[0]) & (times < past[1])).to_numpy() & ~inside
-    alike = then & same_days(times, start, stop)
+    alike = then & same_days(times, start, stop) if same_season else then
     none = np.array([], dtype=np.intp)
     if not inside.any():
         return _Pair(
