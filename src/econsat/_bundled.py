@@ -21,6 +21,8 @@ __all__ = [
     "ports",
     "simulated_city",
     "simulated_city_truth",
+    "simulated_port",
+    "simulated_port_truth",
     "states",
 ]
 
@@ -136,3 +138,20 @@ def simulated_city_truth() -> pd.DataFrame:
     """Read the light that was put into the simulated city."""
     table = pd.read_csv(data_dir() / "city-lights-simulated" / "truth.csv", parse_dates=["month"])
     return table.rename(columns={"month": "time", "sum_of_lights": "value"})
+
+
+@cache
+def simulated_port() -> gpd.GeoDataFrame:
+    """Read the areas of the simulated port, and its water."""
+    frame = gpd.read_file(data_dir() / "port-radar-simulated" / "areas.geojson").rename(columns={"area": "region"})
+    frame["port"] = "simulated port"
+    return frame.set_index("region")[["port", "name", "kind", "source", "method", "geometry"]].sort_index()
+
+
+@cache
+def simulated_port_truth() -> gpd.GeoDataFrame:
+    """Read the ships that were put into the passes over the simulated port."""
+    table = pd.read_csv(data_dir() / "port-radar-simulated" / "truth.csv")
+    table["time"] = pd.to_datetime(table["time"], utc=True).dt.tz_localize(None)
+    places = gpd.points_from_xy(table["x"], table["y"])
+    return gpd.GeoDataFrame(table.drop(columns=["x", "y"]), geometry=places, crs="EPSG:32631")

@@ -32,6 +32,8 @@ __all__ = [
     "samples",
     "simulated_city",
     "simulated_city_truth",
+    "simulated_port",
+    "simulated_port_truth",
     "states_gdp",
 ]
 
@@ -174,6 +176,47 @@ def simulated_city_truth() -> pd.DataFrame:
     table = _bundled.simulated_city_truth().copy()
     table.attrs = {"provenance": {"synthetic": True, "source": _SIMULATED}, "unit": "nW cm-2 sr-1 km2"}
     return table
+
+
+def simulated_port() -> gpd.GeoDataFrame:
+    """Return the areas of the simulated port, whose radar passes are the collection ``port-radar-simulated``.
+
+    Returns
+    -------
+    geopandas.GeoDataFrame
+        EPSG:4326; index ``region``; columns ``port``, ``name``, ``kind`` (``"anchorage"``, ``"harbour"``, and ``"water"``
+        for the mask that detection at berth needs), ``source``, ``method`` and ``geometry``. The port lies where there
+        is only sea. ``.attrs["provenance"]`` marks it as simulated.
+
+    Examples
+    --------
+    >>> simulated_port()["kind"].tolist()
+    ['anchorage', 'harbour', 'water']
+    """
+    frame = _bundled.simulated_port().copy()
+    frame.attrs = {"provenance": {"synthetic": True, "source": _SIMULATED}}
+    return frame
+
+
+def simulated_port_truth() -> gpd.GeoDataFrame:
+    """Return what was put into the passes over the simulated port: every ship, and a beacon that stands still.
+
+    Returns
+    -------
+    geopandas.GeoDataFrame
+        One row a ship and pass, points in EPSG:32631. Columns ``item`` (id of the pass), ``time`` (UTC), ``kind``
+        (``"anchorage"``, ``"harbour"``, ``"under way"``, ``"fixed"``), ``length_m``, ``width_m``, ``heading`` (degrees)
+        and ``rcs_db`` (radar cross-section, dB above a square metre).
+
+    Examples
+    --------
+    >>> truth = simulated_port_truth()
+    >>> truth["item"].nunique(), int((truth["kind"] == "fixed").sum())
+    (27, 27)
+    """
+    frame = _bundled.simulated_port_truth().copy()
+    frame.attrs = {"provenance": {"synthetic": True, "source": _SIMULATED}}
+    return frame
 
 
 def samples() -> pd.DataFrame:
