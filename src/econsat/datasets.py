@@ -184,9 +184,9 @@ def simulated_port() -> gpd.GeoDataFrame:
     Returns
     -------
     geopandas.GeoDataFrame
-        EPSG:4326; index ``region``; columns ``port``, ``name``, ``kind`` (``"anchorage"``, ``"harbour"``, and ``"water"``
-        for the mask that detection at berth needs), ``source``, ``method`` and ``geometry``. The port lies where there
-        is only sea. ``.attrs["provenance"]`` marks it as simulated.
+        EPSG:4326; index ``region``; columns ``port``, ``name``, ``kind`` (``"anchorage"``, ``"harbour"``, and
+        ``"water"`` for the mask that detection at berth needs), ``source``, ``method`` and ``geometry``. The port lies
+        where there is only sea. ``.attrs["provenance"]`` marks it as simulated.
 
     Examples
     --------
@@ -231,7 +231,7 @@ def samples() -> pd.DataFrame:
     --------
     >>> samples().index.tolist()
     ['country-lights-gdp', 'dmsp-intercalibration', 'india520', 'kenya-vnp46a4', 'mumbai-viirs', 'nigeria-vnp46a4',
-    'puerto-rico-vnp46a3']
+    'pass-counts', 'puerto-rico-vnp46a3', 'sen2ships', 'westhinder-s1']
     """
     rows = {
         name: {
