@@ -20,12 +20,13 @@ from shapely.geometry.base import BaseGeometry
 from econsat import _bundled
 from econsat._globe import circle
 from econsat._iso import ALIASES, AMBIGUOUS, ISO3_TO_NATURAL_EARTH, iso2_to_iso3, plain
+from econsat._port_areas import port_areas
 from econsat.errors import RegionError
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-__all__ = ["around", "box", "countries", "port", "read", "states", "states_with_gdp"]
+__all__ = ["around", "box", "countries", "port", "port_areas", "read", "states", "states_with_gdp"]
 
 # A circle wider than a quarter of a meridian (10,001.97 km on WGS 84) could hold both poles.
 _MAX_RADIUS_KM = 10_000.0
@@ -181,7 +182,7 @@ def states(country: str | Iterable[str] | None = None) -> gpd.GeoDataFrame:
 def port(name_or_locode: str) -> gpd.GeoDataFrame:
     """Return one port as a point.
 
-    The point lies 1 to 24 km from the terminals: take a circle around it (`around`), not the point.
+    The point lies 1 to 24 km from the terminals: take a circle around it (`around`) or `port_areas`, not the point.
 
     Parameters
     ----------

@@ -62,7 +62,7 @@ def zero_or_one(values: NDArray[Any], nodata: Any) -> NDArray[np.bool_]:
         raise ParameterError(
             f"`water` holds {values[other].flat[0]!r} among others: a raster of water holds 1 (water) and 0 (not)."
         )
-    return one
+    return np.asarray(one, bool)
 
 
 def tiled(block: Block, paint: Paint) -> NDArray[np.bool_]:
