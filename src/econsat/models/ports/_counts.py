@@ -136,12 +136,10 @@ def _points(detections: Any, crs: Any) -> tuple[gpd.GeoDataFrame, pd.Series]:
     if isinstance(detections, Mapping):
         for name, frame in detections.items():
             _check_points(frame, f"detections[{name!r}]")
-        parts = [
-            frame.to_crs(crs)[["geometry", *(["flags"] if "flags" in frame else [])]] for frame in detections.values()
-        ]
+        moved = [_named(frame.to_crs(crs)) for frame in detections.values()]
+        parts = [part[["geometry", *(["flags"] if "flags" in part else [])]] for part in moved]
         if not parts:
             return gpd.GeoDataFrame({"flags": []}, geometry=[], crs=crs), pd.Series([], dtype="object")
-        parts = [part.rename_geometry("geometry") for part in parts]
         full = [part for part in parts if len(part)] or parts[:1]
         points = gpd.GeoDataFrame(pd.concat(full, ignore_index=True), crs=crs)
         names = same_kind(list(detections))
@@ -153,9 +151,13 @@ def _points(detections: Any, crs: Any) -> tuple[gpd.GeoDataFrame, pd.Series]:
             f"`detections` has neither a column 'pass' nor 'time'; it has {list(detections.columns)}. Say of which "
             "pass each detection is, or pass a dict of pass to detections."
         )
-    points = detections.to_crs(crs).reset_index(drop=True)
-    points = points.rename_geometry("geometry") if points.geometry.name != "geometry" else points
+    points = _named(detections.to_crs(crs).reset_index(drop=True))
     return points, pd.Series(same_kind(detections[column].array))
+
+
+def _named(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """Return points in a column `geometry`, whatever it was called."""
+    return frame if frame.geometry.name == "geometry" else frame.rename_geometry("geometry")
 
 
 def _check_points(frame: Any, name: str) -> None:
@@ -221,5 +223,10 @@ def _water_was_given(frame: Any) -> bool:
     if "flags" in frame and any(flag.startswith("coast +-") for text in frame["flags"] for flag in _flags(text)):
         return False
     provenance = getattr(frame, "attrs", {}).get("provenance") or {}
-    said = [provenance.get("water"), *(step.get("water") for step in provenance.get("steps", []))]
+    steps = provenance.get("steps", [])
+    said = [
+        provenance.get("water"),
+        *(step.get("water") for step in steps),
+        *(step.get("water_given") for step in steps),
+    ]
     return any(value is True or (isinstance(value, str) and value.strip().lower() == "given") for value in said)
