@@ -6,8 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from econsat.proxies import nightlights as nightlights
-    from econsat.proxies import vessels as vessels
+    from econsat.proxies import nightlights as nightlights, vessels as vessels
 
 __all__ = ["nightlights", "vessels"]
 

@@ -33,14 +33,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from econsat.proxies.vessels._clutter import estimate_looks as estimate_looks
-    from econsat.proxies.vessels._clutter import threshold as threshold
+    from econsat.proxies.vessels._clutter import estimate_looks as estimate_looks, threshold as threshold
     from econsat.proxies.vessels._detect import detect as detect
     from econsat.proxies.vessels._exceedance import exceedance as exceedance
     from econsat.proxies.vessels._fixed import fixed_objects as fixed_objects
     from econsat.proxies.vessels._optical import detect_optical as detect_optical
-    from econsat.proxies.vessels._score import match as match
-    from econsat.proxies.vessels._score import score as score
+    from econsat.proxies.vessels._score import match as match, score as score
 
 _HOMES = {
     "detect": "_detect",

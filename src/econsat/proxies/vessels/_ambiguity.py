@@ -119,7 +119,7 @@ def track_of(attrs: Mapping[Any, Any], given: Mapping[str, Any] | None) -> tuple
     heading = given.get("heading_degrees")
     if "shift_m" in given:
         return Track(0.0, {}, 0.0, {}, shift_m=float(given["shift_m"]), heading=heading), ""
-    said = {key: given.get(key, attrs.get(key)) for key in _KEYS[:3]}
+    said: dict[str, Any] = {key: given.get(key, attrs.get(key)) for key in _KEYS[:3]}
     lacking = [key for key, value in said.items() if not value]
     if lacking:
         return None, f"{', '.join(lacking)} not known: give them as `azimuth`"
@@ -175,7 +175,7 @@ def ghosts(
             continue
         apart = points[brighter] - points[i]
         apart = apart[np.linalg.norm(apart, axis=1) <= 2 * reach]
-        ahead, right = bearing_frame(*lonlat[i], bearing[i])
+        ahead, right = bearing_frame(float(lonlat[i, 0]), float(lonlat[i, 1]), float(bearing[i]))
         along, across = np.abs(apart @ ahead), np.abs(apart @ right)
         for d in shifts[i]:
             for order in _ORDERS:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import warnings
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,13 +11,13 @@ import numpy as np
 from econsat.errors import CoverageWarning, ParameterError, SizeError
 from econsat.proxies._layer import is_number, record
 from econsat.proxies.vessels import _ambiguity
-from econsat.proxies.vessels._clutter import PIXELS_PER_CELL, estimate_looks, false_alarm, texture, threshold
+from econsat.proxies.vessels._clutter import estimate_looks, texture, threshold
 from econsat.proxies.vessels._components import objects
 from econsat.proxies.vessels._exceedance import exceedance, intensity, windows
 from econsat.proxies.vessels._fixed import is_fixed
-from econsat.proxies.vessels._length import RESOLUTION_M, length, length_class
 from econsat.proxies.vessels._patches import Seen, looked_at
 from econsat.proxies.vessels._place import Place, degrees, earth_fixed, flat, place_of
+from econsat.proxies.vessels._ships import columns_of, flags_of, lasting, points_of, table_of
 from econsat.proxies.vessels._water import water_mask
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ def detect(
     clutter: Literal["gamma", "k"] = "gamma",
     shape: float | None = None,
     min_px: int = 2,
-    merge_m: float = 60.0,
+    merge_m: float = 130.0,
     near_shore_km: float = 2.0,
     fixed: gpd.GeoDataFrame | None = None,
     fixed_m: float = 100.0,
@@ -70,8 +69,8 @@ def detect(
     ----------
     image : xarray.DataArray
         Linear intensity, dims (y, x) in any order, lazy or not: on a map with a CRS, or in radar geometry with the
-        coordinates `longitude` and `latitude`, as `stac.radiometry.read_grd` gives it. Radar geometry is the better one:
-        resampling changes the distribution of the sea. NaN and exact 0 are missing.
+        coordinates `longitude` and `latitude`, as `stac.radiometry.read_grd` gives it. Radar geometry is the better
+        one: resampling changes the distribution of the sea. NaN and exact 0 are missing.
     water : xarray.DataArray, GeoDataFrame or GeoSeries, optional
         Where water is: a mask or polygons. By default the sea of Natural Earth's 1:10 million map less 500 m, which is
         wrong by about 1 km; the flag ``"coast +-1 km"`` then stands at every ship. Ships at berth need a given mask.
@@ -84,9 +83,11 @@ def detect(
     shape : float, optional
         Order parameter of the K distribution. Default: estimated from the image.
     min_px : int, optional
-        Fewest pixels that touch. A pixel alone is most likely a false alarm.
+        Fewest pixels that touch. A pixel alone is most likely a false alarm. One more is asked of an image that was
+        resampled (its provenance says so), which spreads one pixel over several.
     merge_m : float, optional
-        Groups whose nearest pixels' centres are closer than this belong to one ship; 0 merges nothing.
+        Groups whose nearest pixels' centres are closer than this belong to one ship; 0 merges nothing. With the limit
+        of 450 m, ships whose centres lie 300 m apart or more stay apart.
     near_shore_km : float, optional
         Distance from the shore up to which ships are `near_shore`. 2 km is that of xView3.
     fixed : GeoDataFrame, optional
@@ -116,8 +117,8 @@ def detect(
         A row a ship, from the first row of the image to the last. Points in the image's CRS, or EPSG:4326 in radar
         geometry. Columns:
 
-        - `length_m`: of the part within 12 dB of the brightest pixel, less the blur by a resolution cell of 20.4 x
-          22.5 m. Sidelobes, blur and what of the hull is bright make it uncertain by tens of metres: it serves to set
+        - `length_m`: of the part within 12 dB of the brightest pixel, less a resolution cell of 20.4 x 22.5 m.
+          Sidelobes, blur and what of the hull is bright make it uncertain by tens of metres: it serves to set
           `length_class`, one of ``"<100 m"``, ``"100-200 m"``, ``">200 m"``, which is what to count by.
         - `scr_db`: brightest pixel over the mean of the sea about it, in dB.
         - `n_px`: pixels above the threshold.
@@ -152,8 +153,8 @@ def detect(
     -----
     Ghosts: see the module `_ambiguity` for the formula. On a map the slant range is known only if the image has the
     coordinate `slant_range` (``read_grd(..., coordinates=("slant_range",))``) or `azimuth` says it; in radar geometry
-    it follows from the pixel in the mode IW. One in about six faint ships in a crowded anchorage may by chance lie where
-    a bright ship's ghost would; the count is in the provenance.
+    it follows from the pixel in the mode IW. In a crowded anchorage faint ships lie by chance where a bright ship's
+    ghost would: with one bright ship in 6 km2, as at Westhinder, one faint ship in six. They are counted.
 
     A lazy image is read in two turns, whole for the threshold and then about the ships; what is held in memory is a few
     of its chunks. The result is that of the image in memory.
@@ -166,7 +167,16 @@ def detect(
     >>> len(ships), ships.crs.to_epsg()
     (3, 32631)
     """
-    _check(locals())
+    _check_amounts(
+        merge_m=merge_m,
+        ambiguity_db=ambiguity_db,
+        ambiguity_m=ambiguity_m,
+        fixed_m=fixed_m,
+        near_shore_km=near_shore_km,
+        censor=censor,
+    )
+    if not is_number(min_px) or min_px < 1 or min_px != int(min_px):
+        raise ParameterError(f"`min_px` must be a whole number of 1 or more; got {min_px!r}.")
     layer = intensity(flat(image))
     place = place_of(layer)
     layer = layer.transpose(place.y_dim, place.x_dim)
@@ -181,6 +191,7 @@ def detect(
         "clutter": clutter,
         "shape": shape,
         "min_px": int(min_px),
+        "min_px_used": int(min_px) + _resampled(layer.attrs),
         "merge_m": float(merge_m),
         "near_shore_km": float(near_shore_km),
         "guard_m": float(guard_m),
@@ -208,8 +219,8 @@ def detect(
         row, column = _places(hits)
     step |= {"looks": looks, "shape": shape}
     found = objects(
-        row, column, width=place.shape[1], spacing_m=place.spacing_m, min_px=int(min_px), merge_m=float(merge_m),
-        max_length_m=_LONGEST_M,
+        row, column, width=place.shape[1], spacing_m=place.spacing_m, min_px=step["min_px_used"],
+        merge_m=float(merge_m),        max_length_m=_LONGEST_M,
     )  # fmt: skip
     family: Any = "gamma" if shape is None or np.isinf(shape) else "k"
     least = 1.0 if looks is None else threshold(censor, looks=looks, family=family, shape=shape)
@@ -219,16 +230,19 @@ def detect(
             progress=progress,
         )
     )  # fmt: skip
-    x, y = _points(seen, place)
+    x, y = points_of(seen, place)
     ghost, said_of = _ghosts(
         seen, x, y, place, layer, track=track, why=why, least_db=ambiguity_db, tolerance_m=ambiguity_m
     )
     standing = np.zeros(len(seen), dtype=bool)
-    if fixed is not None and len(seen):
+    if fixed is not None and seen:
         standing = is_fixed(earth_fixed(*degrees(x, y, place.crs)), fixed, distance=float(fixed_m))
-    flags = [_flags(one, place, sea.flag, bool(g)) for one, g in zip(seen, ghost, strict=True)]
-    columns = _columns(seen, x, y, place, flags, looks=looks, family=family, shape=shape)
-    columns["near_shore"] = np.asarray(sea.shore_km(x, y) <= near_shore_km, dtype=bool) if len(seen) else ghost
+    flags = [
+        flags_of(one, place, coast=sea.flag, ghost=bool(g), longest_m=_LONGEST_M)
+        for one, g in zip(seen, ghost, strict=True)
+    ]
+    columns = columns_of(seen, place, flags, looks=looks, family=family, shape=shape)
+    columns["near_shore"] = np.asarray(sea.shore_km(x, y) <= near_shore_km, dtype=bool) if seen else ghost
     kept = ~standing & ~(ghost & drop_ambiguities)
     step |= {
         "n_found": int(kept.sum()),
@@ -240,18 +254,20 @@ def detect(
         "ambiguities_dropped": bool(drop_ambiguities),
         "n_fixed": int(standing.sum()),
     }
-    return _table(columns, x, y, kept, place, record(_plain(layer.attrs), step))
+    return table_of(columns, x, y, kept, place, record(lasting(layer.attrs), step))
 
 
-def _check(given: dict[str, Any]) -> None:
-    """Refuse arguments that mean nothing; the threshold's own are checked where they are used."""
-    for name in ("merge_m", "ambiguity_db", "ambiguity_m", "fixed_m", "near_shore_km"):
-        if not is_number(given[name]) or given[name] < 0:
-            raise ParameterError(f"`{name}` must be a number of 0 or more; got {given[name]!r}.")
-    if not is_number(given["min_px"]) or given["min_px"] < 1 or given["min_px"] != int(given["min_px"]):
-        raise ParameterError(f"`min_px` must be a whole number of 1 or more; got {given['min_px']!r}.")
-    if not is_number(given["censor"]):
-        raise ParameterError(f"`censor` is a probability between 0 and 1; got {given['censor']!r}.")
+def _check_amounts(**given: Any) -> None:
+    """Refuse amounts that mean nothing; the threshold's own arguments are checked where they are used."""
+    for name, value in given.items():
+        if not is_number(value) or value < 0:
+            raise ParameterError(f"`{name}` must be a number of 0 or more; got {value!r}.")
+
+
+def _resampled(attrs: Mapping[Any, Any]) -> int:
+    """Return 1 for an image whose record says that it was resampled, else 0."""
+    steps = (attrs.get("provenance") or {}).get("steps") or []
+    return int(min(1, sum(one.get("step") == "resample" for one in steps)))
 
 
 def _looks_of_lazy(layer: xr.DataArray, mask: xr.DataArray) -> float | None:
@@ -262,7 +278,9 @@ def _looks_of_lazy(layer: xr.DataArray, mask: xr.DataArray) -> float | None:
         sea = layer.notnull() & (layer != 0) & mask.data
         if bool(sea.any()):
             raise
-    warnings.warn("`image` holds no pixel of sea; nothing could be judged, and no ship is found.", CoverageWarning, stacklevel=3)
+    warnings.warn(
+        "`image` holds no pixel of sea; nothing could be judged, and no ship is found.", CoverageWarning, stacklevel=3
+    )
     return None
 
 
@@ -278,7 +296,7 @@ def _places(hits: xr.DataArray) -> tuple[Places, Places]:
     tops, lefts = (np.concatenate([[0], np.cumsum(sizes)[:-1]]) for sizes in data.chunks)
     blocks = data.to_delayed()
     nonzero = dask.delayed(np.nonzero, pure=True)  # type: ignore[attr-defined]
-    parts = dask.compute([[nonzero(block) for block in line] for line in blocks])[0]  # type: ignore[attr-defined]
+    parts = dask.compute([[nonzero(block) for block in line] for line in blocks])[0]  # type: ignore[attr-defined, no-untyped-call]
     rows, columns = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
     for top, line in zip(tops, parts, strict=True):
         for left, (row, column) in zip(lefts, line, strict=True):
@@ -299,15 +317,6 @@ def _bearable(n: int, size: int) -> None:
         )
 
 
-def _points(seen: list[Seen], place: Place) -> tuple[Floats, Floats]:
-    """Return x and y of the objects in the CRS of the result."""
-    if place.radar:
-        lonlat = np.array([one.lonlat for one in seen], dtype=np.float64).reshape(-1, 2)
-        return lonlat[:, 0], lonlat[:, 1]
-    at = np.array([one.at for one in seen], dtype=np.float64).reshape(-1, 2)
-    return place.on_map(at[:, 0], at[:, 1])
-
-
 def _ghosts(
     seen: list[Seen],
     x: Floats,
@@ -326,7 +335,7 @@ def _ghosts(
         return none, f"not looked for: {why}"
     slant = np.array([one.slant_range for one in seen], dtype=np.float64)
     pixel = line = np.full(len(seen), np.nan)
-    if place.radar and len(seen):
+    if place.radar and seen:
         at = np.array([one.at for one in seen])
         line, pixel = (
             np.interp(at[:, k], np.arange(n), np.asarray(layer[dim], dtype=np.float64))
@@ -360,66 +369,3 @@ def _ghosts(
         tolerance_m=tolerance_m,
     )  # fmt: skip
     return found, f"looked for: {how}"
-
-
-def _flags(one: Seen, place: Place, coast: str, ghost: bool) -> str:
-    extent = max(np.ptp(one.row) * place.spacing_m[0], np.ptp(one.column) * place.spacing_m[1])
-    said = {
-        coast: bool(coast),
-        "ambiguity": ghost,
-        "edge": one.at_edge,
-        "longer than a ship": extent > _LONGEST_M,
-    }
-    return ", ".join(text for text, holds in said.items() if holds)
-
-
-def _columns(
-    seen: list[Seen],
-    x: Floats,
-    y: Floats,
-    place: Place,
-    flags: list[str],
-    *,
-    looks: float | None,
-    family: Any,
-    shape: float | None,
-) -> dict[str, Any]:
-    ratio = np.array([one.peak / one.mean for one in seen], dtype=np.float64)
-    lengths = np.array(
-        [length(one.row, one.column, one.excess, spacing_m=place.spacing_m, resolution_m=RESOLUTION_M) for one in seen],
-        dtype=np.float64,
-    )
-    chance = [
-        float(false_alarm(r, looks, n=one.n_sea / PIXELS_PER_CELL, family=family, shape=shape))
-        if looks is not None and one.n_sea
-        else float("nan")
-        for one, r in zip(seen, ratio, strict=True)
-    ]
-    return {
-        "length_m": lengths,
-        "length_class": np.array(length_class(lengths), dtype=object),
-        "scr_db": 10 * np.log10(ratio),
-        "n_px": np.array([len(one.row) for one in seen], dtype=np.int64),
-        "pfa": np.array(chance, dtype=np.float64),
-        "near_shore": np.zeros(len(seen), dtype=bool),
-        "flags": np.array(flags, dtype=object),
-        "row": np.array([one.at[0] for one in seen], dtype=np.float64),
-        "column": np.array([one.at[1] for one in seen], dtype=np.float64),
-    }
-
-
-def _table(
-    columns: dict[str, Any], x: Floats, y: Floats, kept: Mask, place: Place, attrs: dict[Any, Any]
-) -> gpd.GeoDataFrame:
-    import geopandas as gpd
-
-    points = gpd.GeoSeries(gpd.points_from_xy(x[kept], y[kept]), crs=place.crs)
-    out = gpd.GeoDataFrame({name: values[kept] for name, values in columns.items()}, geometry=points, crs=place.crs)
-    out.attrs = attrs
-    return out
-
-
-def _plain(attrs: Mapping[Any, Any]) -> dict[Any, Any]:
-    """Return what of an image's attrs still holds for ships: how, when and by whom it was taken."""
-    gone = {"units", "long_name", "standard_name", "_FillValue", "valid_range", "line_spacing_m", "pixel_spacing_m"}
-    return {key: copy.deepcopy(value) for key, value in attrs.items() if key not in gone}

@@ -80,7 +80,7 @@ def fixed_objects(
     tables, seen_by = _passes(detections_by_pass, footprints)
     if not is_number(share) or not 0 < share <= 1:
         raise ParameterError(f"`share` must be a number above 0 and up to 1; got {share!r}.")
-    if not is_number(min_passes) or min_passes < 2:  # noqa: PLR2004
+    if not is_number(min_passes) or min_passes < 2:
         raise ParameterError(f"`min_passes` must be 2 or more; got {min_passes!r}.")
     if not is_number(distance) or distance <= 0:
         raise ParameterError(f"`distance` must be a number of metres above 0; got {distance!r}.")
@@ -128,7 +128,9 @@ def _passes(given: Any, footprints: Any) -> tuple[list[Any], list[Any]]:
     tables = [given[key] for key in keys]
     for key, table in zip(keys, tables, strict=True):
         if not isinstance(table, gpd.GeoDataFrame | gpd.GeoSeries):
-            raise ParameterError(f"`detections_by_pass` holds {type(table).__name__} at {key!r}; a GeoDataFrame is needed.")
+            raise ParameterError(
+                f"`detections_by_pass` holds {type(table).__name__} at {key!r}; a GeoDataFrame is needed."
+            )
         if table.crs != tables[0].crs:
             raise ParameterError(
                 f"the passes have different CRSs, {tables[0].crs} and {table.crs} at {key!r}; bring them to one with "

@@ -62,7 +62,7 @@ def looked_at(
 ) -> Iterator[Seen]:
     """Yield each object in its surroundings, reading only what lies about it."""
     beside = {key: image.coords[key] for key in ("longitude", "latitude") if place.radar}
-    if "slant_range" in image.coords and image.coords["slant_range"].ndim == 2:  # noqa: PLR2004
+    if "slant_range" in image.coords and image.coords["slant_range"].ndim == 2:
         beside["slant_range"] = image.coords["slant_range"]
     layers = {"image": image, "water": water, **beside}
     order = np.argsort(found.label, kind="stable")
@@ -100,7 +100,7 @@ def _read(layers: dict[str, Any], place: Place, windows: list[tuple[int, int, in
         }
         for w in windows
     ]
-    done = dask.compute(cut)[0]  # type: ignore[attr-defined]
+    done = dask.compute(cut)[0]  # type: ignore[attr-defined, no-untyped-call]
     return [{key: np.asarray(part) for key, part in patch.items()} for patch in done]
 
 

@@ -86,9 +86,9 @@ def place_of(image: xr.DataArray) -> Place:
             "and no coordinates 'longitude' and 'latitude' of its pixels. Write its CRS with "
             "image.rio.write_crs(...), or read it with stac.radiometry.read_grd, which adds either."
         )
-    spacing = [image.attrs.get(key) for key in ("line_spacing_m", "pixel_spacing_m")]
-    if all(isinstance(one, int | float) and one > 0 for one in spacing):
-        return Place(y_dim, x_dim, shape, (float(spacing[0]), float(spacing[1])), WGS84, None)
+    line, pixel = (image.attrs.get(key) for key in ("line_spacing_m", "pixel_spacing_m"))
+    if isinstance(line, int | float) and isinstance(pixel, int | float) and min(line, pixel) > 0:
+        return Place(y_dim, x_dim, shape, (float(line), float(pixel)), WGS84, None)
     if min(shape) == 1:
         raise GridError(
             "the size of a pixel cannot be told: `image` is one pixel wide and its attrs hold no 'line_spacing_m' and "

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["match", "positions", "score"]
 
-# A projection whose scale is within this share of 1 where the points lie is taken at its word (UTM is within 0.001 in its own zone).
+# A projection whose scale is within this share of 1 where the points lie is taken at its word. UTM is within 0.001 in
+# its own zone.
 _TRUE_SCALE = 0.01
 
 
@@ -37,8 +38,8 @@ def score(
     r"""Say how many ships were found, and how many detections are ships.
 
     Each detection is paired with at most one ship. Of all pairings the one with the most pairs closer than `distance`
-    is taken and, among those, the one with the smallest sum of distances (the Hungarian method). Then with the pairs tp,
-    the detections without a ship fp and the ships without a detection fn
+    is taken and, among those, the one with the smallest sum of distances (the Hungarian method). Then with the
+    pairs tp, the detections without a ship fp and the ships without a detection fn
 
     .. math:: P = \frac{tp}{tp + fp}, \quad R = \frac{tp}{tp + fn}, \quad F_1 = \frac{2 tp}{2 tp + fp + fn}.
 
@@ -50,8 +51,8 @@ def score(
         Metres on the ground within which a pair counts. 200 is xView3's; ships in an anchorage lie 300 to 500 m apart,
         so give 100 m as well.
     near_shore : bool, GeoDataFrame or GeoSeries, optional
-        Score the ships near the shore and the others by themselves, too: True by the Boolean column `near_shore` of both
-        tables; or by the distance from a shore, given as polygons of land or as lines.
+        Score the ships near the shore and the others by themselves, too: True by the Boolean column `near_shore` of
+        both tables; or by the distance from a shore, given as polygons of land or as lines.
     near_shore_km : float, optional
         Distance from the shore, if `near_shore` is a shore.
 
@@ -227,7 +228,7 @@ def positions(table: Any, name: str) -> Floats:
     points = _points(table, name)
     lon, lat = degrees(points.x.to_numpy(), points.y.to_numpy(), points.crs) if len(points) else (np.zeros(0),) * 2
     lost = ~(np.isfinite(lon) & np.isfinite(lat))
-    if lost.any() or (len(lat) and np.abs(lat).max() > 90):  # noqa: PLR2004
+    if lost.any() or (len(lat) and np.abs(lat).max() > 90):
         raise ParameterError(
             f"`{name}` has points that lie nowhere on Earth in its CRS {points.crs.name!r}. Is it the right CRS, and "
             "are the coordinates in the order x, y?"
@@ -271,8 +272,8 @@ def _near(found: Any, truth: Any, near_shore: Any, near_shore_km: float) -> tupl
         return _column(found, "found"), _column(truth, "truth")
     if not isinstance(near_shore, gpd.GeoDataFrame | gpd.GeoSeries):
         raise ParameterError(
-            "`near_shore` must be True (the column 'near_shore' of both tables) or the shore, a GeoDataFrame of land or "
-            f"of lines; got {type(near_shore).__name__}."
+            "`near_shore` must be True (the column 'near_shore' of both tables) or the shore, a GeoDataFrame of land "
+            f"or of lines; got {type(near_shore).__name__}."
         )
     if near_shore.crs is None:
         raise MissingCRSError("`near_shore` has no CRS; set it first, as in near_shore.set_crs('EPSG:4326').")
