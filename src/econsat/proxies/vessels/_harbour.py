@@ -1,0 +1,244 @@
+"""Ships that lie against land: hulls fitted along the water's edge, and what other passes say is a structure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import ndimage
+
+from econsat.proxies.vessels._blobs import LONGEST_M
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float32]
+    Mask = NDArray[np.bool_]
+
+__all__ = ["Hulls", "metal_index", "moored", "structures", "vegetation"]
+
+# Length and beam of the hulls that are tried, in metres, about seven to one: from a coaster to a large container ship.
+# Shorter ones have a beam below the 20 m of a SWIR pixel, so their index is that of their surroundings.
+_HULLS = ((120.0, 20.0), (170.0, 25.0), (220.0, 30.0), (300.0, 40.0))
+_ANGLES = 12
+# Share of a rectangle, or of the strip beside it, that must be what it should be: the rest is mixed pixels.
+_SHARE = 0.8
+# Ships need room: three beams of the smallest hull. What is narrower is the fairway of a marina or a creek.
+_FAIRWAY_M = 60.0
+# The strip beside a hull lies a pixel and a half off its side, that beyond its ends two pixels: clear of mixed pixels.
+_BESIDE_M, _BEYOND_M = 15.0, 20.0
+# Beyond a ship's ends the excess has gone by more than half, or the ship goes on.
+_END_SHARE = 0.5
+# Rows are told at a lower level than ships, so that noise does not cut a beach into pieces.
+_CHAIN_SHARE = 0.7
+# Narrower than any quay that carries cranes, wider than breakwaters and pipeline jetties.
+_THIN_M = 50.0
+# NDVI of sparse vegetation; the index of leaves with water in them; that of dense foliage.
+_RED_EDGE, _LEAF_WATER, _LEAF_WATER_ALONE = 0.3, 0.15, 0.3
+# Blur that makes a 10 m band as coarse as a 20 m one: the sd of a 20 m box is 5.8 m, of its shifted nearest neighbours
+# 8.2 m together.
+_BLUR_M = 8.2
+_SAMPLE_M = 10.0
+
+
+@dataclass
+class Hulls:
+    """Hulls found, as arrays of equal length: centre in pixels, angle (from the row axis), size in metres, contrast."""
+
+    row: NDArray[np.float64]
+    column: NDArray[np.float64]
+    angle: NDArray[np.float64]
+    length: NDArray[np.float64]
+    beam: NDArray[np.float64]
+    score: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def mean_over(self, values: Floats, step: tuple[float, float]) -> NDArray[np.float64]:
+        """Return the mean of a raster over each hull."""
+        out = np.full(len(self), np.nan)
+        for i in range(len(self)):
+            half = (self.beam[i] - _SAMPLE_M) / 2
+            down, right = _points(self.angle[i], self.length[i], [-half, 0.0, half], step)
+            r, c = np.rint(self.row[i] + down).astype(int), np.rint(self.column[i] + right).astype(int)
+            ok = (r >= 0) & (c >= 0) & (r < values.shape[0]) & (c < values.shape[1])
+            out[i] = values[r[ok], c[ok]].mean()
+        return out
+
+
+def metal_index(nir: Floats, swir: Floats, step: tuple[float, float]) -> Floats:
+    """Return (NIR - SWIR) / (NIR + SWIR), NIR brought to the 20 m of SWIR first.
+
+    Concrete, asphalt, soil and roofs reflect more at 1.6 um than at 0.8 um; paint on steel does not. Without the blur
+    every edge against water would look like paint, because NIR falls off within 10 m and SWIR within 20 m. Mixing with
+    water changes the index little: water is black in both bands.
+    """
+    sigma = [_BLUR_M / s for s in step]
+    smooth = ndimage.gaussian_filter(np.nan_to_num(nir), sigma, truncate=3)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        out = (smooth - swir) / (smooth + swir)
+    return np.clip(np.nan_to_num(out), -1, 1).astype(np.float32)
+
+
+def vegetation(bands: dict[str, Floats], index: Floats, dry: Mask) -> Mask:
+    """Return plants and the pixels beside them: a red edge, and water in the leaves (the same index is that of it).
+
+    Paint can have a red edge (red hulls), but leaves alone are dark at 1.6 um as well. Without a visible band the water
+    in the leaves has to do, at the level of dense foliage.
+    """
+    visible = bands.get("red", bands.get("green"))
+    if visible is None:
+        leaves = dry & (index > _LEAF_WATER_ALONE)
+    else:
+        nir = bands["nir"]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            leaves = dry & ((nir - visible) / (nir + visible) > _RED_EDGE) & (index > _LEAF_WATER)
+    return np.asarray(ndimage.binary_dilation(leaves, np.ones((3, 3), dtype=bool)))
+
+
+def moored(
+    sea: Mask,
+    solid: Mask,
+    bare: Mask,
+    index: Floats,
+    *,
+    step: tuple[float, float],
+    contrast: float,
+    window_m: float,
+) -> Hulls:
+    """Fit hulls along the water's edge.
+
+    Rectangles of a ship's length and beam are laid on every second pixel of the shore at twelve angles. One is kept if
+    it is full (four fifths of it are `bare`: dry and no plants), four fifths of the strip beyond a long side are
+    navigable water, its index exceeds the mean of the shore by `contrast`, and beyond bow and stern that excess falls
+    to less than half. Then rows of matches that are longer than a ship go, matches on narrow structures longer than a
+    ship, and of those that overlap all but the best.
+    """
+    none = Hulls(*(np.empty(0) for _ in range(6)))
+    if not sea.any() or not bare.any():
+        return none
+    navigable = sea & _opened(sea, _FAIRWAY_M, step)
+    reach = _HULLS[-1][1] / 2 + 2 * _SAMPLE_M
+    inland = ndimage.distance_transform_edt(~navigable, sampling=step)
+    reference = _local_mean(index, bare & (inland <= 4 * reach), step, window_m)
+    rows, columns = np.nonzero(bare & (inland <= reach))
+    every = (rows + columns) % 2 == 0
+    rows, columns = rows[every], columns[every]
+    margin = int(np.ceil(_HULLS[-1][0] / min(step))) + 4
+    wide = sea.shape[1] + 2 * margin
+    base = (rows + margin) * wide + (columns + margin)
+    full_f, sea_f = (np.pad(a, margin).ravel().astype(np.float32) for a in (bare, navigable))
+    index_f = np.pad(np.where(bare, index, 0), margin).ravel()
+    around = reference[rows, columns]
+    kept = []
+    chain = np.zeros(sea.shape, dtype=bool)
+    for length, beam in _HULLS:
+        for angle in np.arange(_ANGLES) * np.pi / _ANGLES:
+            # the test that fails most candidates comes first: most shore has no open water beside it
+            sides = (_offsets(angle, 0.8 * length, [s * (beam / 2 + _BESIDE_M)], step, wide) for s in (1, -1))
+            good = np.nonzero(np.maximum(*(_mean(sea_f, base, side) for side in sides)) >= _SHARE)[0]
+            half = (beam - _SAMPLE_M) / 2
+            inside = _offsets(angle, length, np.linspace(-half, half, round(beam / _SAMPLE_M)), step, wide)
+            full = _mean(full_f, base[good], inside)
+            good, full = good[full >= _SHARE], full[full >= _SHARE]
+            above = _mean(index_f, base[good], inside) / full - around[good]
+            like = above >= _CHAIN_SHARE * contrast
+            chain[rows[good[like]], columns[good[like]]] = True
+            ends = (
+                _offsets(angle, beam, np.linspace(-half, half, 3), step, wide, shift=s * (length / 2 + _BEYOND_M))
+                for s in (-1, 1)
+            )
+            beyond = np.maximum(
+                *(_mean(index_f, base[good], e) - around[good] * _mean(full_f, base[good], e) for e in ends)
+            )
+            take = (above >= contrast) & (beyond < _END_SHARE * above)
+            fitted = [np.full(int(take.sum()), v) for v in (angle, length, beam)]
+            kept.append(np.column_stack([rows[good[take]], columns[good[take]], *fitted, above[take]]))
+    found = np.concatenate(kept)
+    joined = ndimage.distance_transform_edt(~chain, sampling=step) <= _SAMPLE_M
+    thin = solid & ~_opened(solid, _THIN_M, step)
+    no_ship = _long(joined, step) | _long(thin, step)
+    found = found[~no_ship[found[:, 0].astype(int), found[:, 1].astype(int)]]
+    return _best(found, step)
+
+
+def _opened(mask: Mask, width: float, step: tuple[float, float]) -> Mask:
+    """Return a mask without what is narrower than a width in metres."""
+    core = ndimage.distance_transform_edt(mask, sampling=step) >= width / 2
+    if not core.any():
+        return np.zeros_like(mask)
+    return np.asarray(ndimage.distance_transform_edt(~core, sampling=step) <= width / 2)
+
+
+def _long(mask: Mask, step: tuple[float, float]) -> Mask:
+    """Return the components that are longer than any ship."""
+    labels, n = ndimage.label(mask, structure=np.ones((3, 3)))
+    out = np.zeros(n + 1, dtype=bool)
+    for i, (rows, columns) in enumerate(ndimage.find_objects(labels), 1):
+        out[i] = np.hypot((rows.stop - rows.start) * step[0], (columns.stop - columns.start) * step[1]) > LONGEST_M
+    return np.asarray(out[labels])
+
+
+def _points(
+    angle: float, length: float, across: Any, step: tuple[float, float], shift: float = 0.0
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return sample points of a rectangle, in pixels down and across from its centre."""
+    along = shift + np.linspace(-length / 2, length / 2, max(3, round(length / _SAMPLE_M) + 1))
+    a, c = (g.ravel() for g in np.meshgrid(along, np.asarray(across, dtype=float)))
+    return (a * np.cos(angle) - c * np.sin(angle)) / step[0], (a * np.sin(angle) + c * np.cos(angle)) / step[1]
+
+
+def _offsets(
+    angle: float, length: float, across: Any, step: tuple[float, float], wide: int, shift: float = 0.0
+) -> NDArray[np.int64]:
+    """Return the flat index offsets of a rectangle's sample points."""
+    down, right = _points(angle, length, across, step, shift)
+    return np.asarray(np.rint(down).astype(np.int64) * wide + np.rint(right).astype(np.int64))
+
+
+def _mean(flat: NDArray[np.float32], base: NDArray[np.int64], offsets: NDArray[np.int64]) -> NDArray[np.float32]:
+    total = np.zeros(base.size, dtype=np.float32)
+    for offset in offsets:
+        total += flat[base + offset]
+    return total / np.float32(offsets.size)
+
+
+def _best(found: NDArray[np.float64], step: tuple[float, float]) -> Hulls:
+    """Keep the best of overlapping hulls, longer ones first among equals."""
+    # a longer hull of equal mean contrast is the stronger finding: the error of a mean falls with its length
+    strength = found[:, 5] * np.sqrt(found[:, 3])
+    found = found[np.argsort(-strength, kind="stable")]
+    y, x = found[:, 0] * step[0], found[:, 1] * step[1]
+    alive = np.ones(len(found), dtype=bool)
+    keep = []
+    for i in range(len(found)):
+        if not alive[i]:
+            continue
+        keep.append(i)
+        dy, dx = y - y[i], x - x[i]
+        cos, sin = np.cos(found[i, 2]), np.sin(found[i, 2])
+        along, across = np.abs(dy * cos + dx * sin), np.abs(dx * cos - dy * sin)
+        turn = np.abs(np.cos(found[:, 2] - found[i, 2]))
+        reach_along = found[i, 3] / 2 + 0.4 * (found[:, 3] * turn)
+        reach_across = found[i, 4] / 2 + 0.5 * found[:, 4] + 0.4 * found[:, 3] * np.sqrt(1 - turn**2)
+        alive &= ~((along < reach_along) & (across < reach_across))
+    best = found[keep]
+    return Hulls(best[:, 0], best[:, 1], best[:, 2], best[:, 3], best[:, 4], best[:, 5])
+
+
+def _local_mean(values: Floats, where: Mask, step: tuple[float, float], window_m: float) -> Floats:
+    size = [max(3, round(window_m / s) | 1) for s in step]
+    n = ndimage.uniform_filter(where.astype(np.float32), size, mode="constant")
+    total = ndimage.uniform_filter(np.where(where, values, 0).astype(np.float32), size, mode="constant")
+    return np.asarray(np.where(n > 1e-6, total / np.maximum(n, 1e-6), 0), dtype=np.float32)
+
+
+def structures(dry: Sequence[Mask], seen: Sequence[Mask], share: float) -> tuple[Mask, NDArray[np.int64]]:
+    """Return where most passes saw no water, and how many passes saw each pixel."""
+    counted = np.sum(np.stack(seen), axis=0)
+    times = np.sum(np.stack([d & s for d, s in zip(dry, seen, strict=True)]), axis=0)
+    return np.asarray((times >= share * counted) & (counted > 0)), np.asarray(counted)
