@@ -112,9 +112,9 @@ def _named(drawn: gpd.GeoDataFrame, port: Any) -> NDArray[np.bool_]:
     if isinstance(port, str) and port.strip():
         by_name = ((drawn["locode"] == "") & (drawn["port"].map(plain) == plain(port))).to_numpy(bool)
         if by_name.any():
-            return by_name
+            return np.asarray(by_name, bool)
     locode = str(regions.port(port)["locode"].iloc[0])
-    return (drawn["locode"] == locode).to_numpy(bool)
+    return np.asarray(drawn["locode"] == locode, bool)
 
 
 def _box(point: gpd.GeoDataFrame, kind: str | None) -> gpd.GeoDataFrame:

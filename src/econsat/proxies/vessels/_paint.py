@@ -60,7 +60,7 @@ def zero_or_one(values: NDArray[Any], nodata: Any) -> NDArray[np.bool_]:
     other = ~one & ~missing & (values != 0)
     if other.any():
         raise ParameterError(
-            f"`water` holds {values[other].flat[0]!r} among others: a raster of water holds 1 (water) and 0 (not)."
+            f"`water` holds {values[other].flat[0]:g} among others: a raster of water holds 1 (water) and 0 (not)."
         )
     return np.asarray(one, bool)
 

@@ -61,7 +61,7 @@ def _clipped(tree: shapely.STRtree, box: Box) -> list[Any]:
     for turn in range(math.floor((west + 180.0) / 360.0), math.floor((east + 180.0) / 360.0) + 1):
         shift = 360.0 * turn
         low, high = max(west - shift, -180.0), min(east - shift, 180.0)
-        if low > high:
+        if low >= high:
             continue
         for index in tree.query(shapely.box(low, south, high, north)):
             part = shapely.clip_by_rect(tree.geometries[index], low, south, high, north)

@@ -233,20 +233,21 @@ def _painted(grid: xr.DataArray, paint: Paint) -> xr.DataArray:
     later = delayed(_of_part, pure=False)
     if x.ndim == 2:
         lon, lat = (da.asarray(each.data).rechunk(grid.chunks) for each in (x, y))  # type: ignore[no-untyped-call]
-        return _like(grid, da.map_blocks(lambda a, b: _of_part(crs, a, b, paint), lon, lat, dtype=bool))  # type: ignore[no-untyped-call]
+        made = da.map_blocks(_of_part, lon, lat, crs=crs, paint=paint, dtype=bool)  # type: ignore[no-untyped-call]
+        return _like(grid, made)
     xs, ys = x.to_numpy().astype(float), y.to_numpy().astype(float)
     starts = [np.concatenate([[0], np.cumsum(sizes)]).astype(int) for sizes in grid.chunks]
     rows = []
     for top, ny in zip(starts[0], grid.chunks[0], strict=False):
         row = []
         for left, nx in zip(starts[1], grid.chunks[1], strict=False):
-            value = later(crs, xs[left : left + nx], ys[top : top + ny], paint)
+            value = later(xs[left : left + nx], ys[top : top + ny], crs=crs, paint=paint)
             row.append(da.from_delayed(value, (ny, nx), dtype=np.dtype(bool)))  # type: ignore[no-untyped-call]
         rows.append(row)
     return _like(grid, da.block(rows))  # type: ignore[no-untyped-call]
 
 
-def _of_part(crs: pyproj.CRS, x: Any, y: Any, paint: Paint) -> NDArray[np.bool_]:
+def _of_part(x: Any, y: Any, *, crs: pyproj.CRS, paint: Paint) -> NDArray[np.bool_]:
     return tiled(Block(crs, np.asarray(x, float), np.asarray(y, float)), paint)
 
 
@@ -255,8 +256,8 @@ def _source(grid: xr.DataArray, water: Any, buffer_m: float) -> tuple[Paint, dic
     step: dict[str, Any] = {"step": "water_mask"}
     if water is None:
         note = (
-            f"sea of Natural Earth 1:10m land less {buffer_m:g} m along the coast, which is wrong by about 1 km; lakes, "
-            "rivers and harbours are land"
+            f"sea of Natural Earth 1:10m land less {buffer_m:g} m along the coast, which is wrong by about 1 km; "
+            "lakes, rivers and harbours are land"
         )
         step |= {"source": "Natural Earth 1:10m land", "buffer_m": buffer_m, "given": False}
         return Outlines(None, buffer_m), step, note
