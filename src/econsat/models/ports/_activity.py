@@ -177,6 +177,10 @@ def activity(
         series, facts = _series(own, by, strata, spread, interval, min_passes)
         parts.append(series.assign(region=str(place), indicator=str(name)))
         about[f"{place}: {name}"] = facts
+        if np.isnan(facts["dispersion"]):
+            notes.append(f"{place}: too few passes to say how much {name} vary from pass to pass; no interval")
+        elif not own["count"].any() and spread is None:
+            notes.append(f"{place}: {name} were never seen; the upper ends are those of independent arrivals")
     step = {
         "step": "activity",
         "by": by,

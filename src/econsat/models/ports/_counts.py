@@ -38,7 +38,7 @@ def read_counts(
     wrong = (number.isna() & frame["count"].notna()) | (number < 0) | np.isinf(number)
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
-        raise ParameterError(f"`counts`: count in row {row} is {frame['count'].iloc[row]!r}; a count is 0 or more.")
+        raise ParameterError(f"`counts`: count in row {row} is {frame['count'].iloc[row]}; a count is 0 or more.")
     out = strata_of(frame)
     out["time"] = times_of(frame["time"].array, "counts").array
     out["count"], out["coverage"] = number, coverage_of(frame, "counts")
@@ -213,8 +213,8 @@ def _refuse_berths(water_given: bool | None, *frames: Any) -> None:
     if not given:
         raise ParameterError(
             "Vessels at berth (kind 'harbour') are counted only in detections made with a given water mask: the "
-            "bundled coast is about 1 km off, further than quays are long. Detect with `water=` and pass `water_given=True`, "
-            "or pass only areas[areas['kind'] == 'anchorage']."
+            "bundled coast is about 1 km off, further than quays are long. Detect with `water=` (or say "
+            "`water_given=True`), or pass only areas[areas['kind'] == 'anchorage']."
         )
 
 
@@ -224,9 +224,7 @@ def _water_was_given(frame: Any) -> bool:
         return False
     provenance = getattr(frame, "attrs", {}).get("provenance") or {}
     steps = provenance.get("steps", [])
-    said = [
-        provenance.get("water"),
-        *(step.get("water") for step in steps),
-        *(step.get("water_given") for step in steps),
-    ]
+    said = [provenance.get("water"), *(step.get(key) for step in steps for key in ("water", "water_given"))]
+    said += [step.get("given") for step in steps if step.get("step") == "water_mask"]
+    said = [value.get("given") if isinstance(value, Mapping) else value for value in said]
     return any(value is True or (isinstance(value, str) and value.strip().lower() == "given") for value in said)

@@ -38,11 +38,14 @@ def dispersion(
     show it, and an estimate below 1 from few passes would pass luck off as precision. Groups or strata in which nothing
     was seen hold no information on the spread and are left out. Where too few passes remain for both (fewer than 3
     degrees of freedom), the strata and then the groups are pooled, which widens the intervals rather than narrows them.
+    A series without a single vessel says nothing on the spread; its bound is that of independent arrivals (phi = 1).
 
     References
     ----------
     McCullagh and Nelder (1989), Generalized Linear Models, 2nd ed., sections 4.5 and 6.2.
     """
+    if count.size and not count.any():
+        return Dispersion(1.0, np.inf)
     best = Dispersion(np.nan, 0.0)
     one = np.zeros_like(group)
     for groups, strata in ((group, stratum), (group, one), (one, one)):

@@ -62,6 +62,7 @@ def index(
     share of the area they saw). With one stratum r = (a / e) / (b / f). The interval is that of the deviance divided by
     the dispersion phi, which is near :math:`\exp(\ln r \pm t \sqrt{\phi/a + \phi/b})` and has an end where one of the
     sums is 0. Phi is estimated from all passes that the index compares, around a level for each period and stratum.
+    Intervals hold the error of the reference too, which periods held against the same passes have in common.
 
     ``method="loglinear"``: a quasi-Poisson regression of the reference's counts on stratum and month of the year (and a
     trend) says what to expect of just the passes that the period has; r is the count over what was expected.
@@ -190,7 +191,7 @@ def of_rows(
         rule = {"whole": method == "loglinear", "same_season": same_season}
         pairs = [_pair(own, window, past, strata, **rule) for window in windows]
         mixed += [text for pair in pairs if pair.reason is None for text in _across(own, pair, strata)]
-        held = spread or _pooled(own, pairs, past, strata)
+        held = spread or _pooled(own, pairs, past, strata, same_season=same_season)
         lines = [_line(own, pair, past, strata, held, interval, method, trend, spread) for pair in pairs]
         parts.append(pd.DataFrame(lines).assign(region=str(place), indicator=f"{name}_index"))
     out = pd.concat(parts, ignore_index=True)
@@ -294,14 +295,20 @@ def _across(own: pd.DataFrame, pair: _Pair, strata: tuple[str, ...]) -> list[str
 
 
 def _pooled(
-    own: pd.DataFrame, pairs: list[_Pair], past: tuple[pd.Timestamp, pd.Timestamp], strata: tuple[str, ...]
+    own: pd.DataFrame,
+    pairs: list[_Pair],
+    past: tuple[pd.Timestamp, pd.Timestamp],
+    strata: tuple[str, ...],
+    *,
+    same_season: bool,
 ) -> Dispersion:
     """Return the dispersion of all passes that are compared, around a level for each period and each reference."""
     group = np.full(len(own), "", dtype=object)
     times = own["time"]
     old = ((times >= past[0]) & (times < past[1])).to_numpy()
     for pair in pairs:
-        group[pair.then] = f"reference {pair.start:%m-%d}"
+        # with the whole reference behind every period there is one level of it, and seasons are part of its spread
+        group[pair.then] = f"reference {pair.start:%m-%d}" if same_season else "reference"
     for pair in pairs:
         fresh = pair.now[~old[pair.now]] if len(pairs) > 1 else pair.now
         group[fresh] = str(pair.start)

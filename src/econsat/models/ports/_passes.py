@@ -38,7 +38,7 @@ def coverage_of(frame: pd.DataFrame, name: str) -> pd.Series:
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         raise ParameterError(
-            f"`{name}`: coverage in row {row} is {frame['coverage'].iloc[row]!r}; it is the share of the area that the "
+            f"`{name}`: coverage in row {row} is {frame['coverage'].iloc[row]}; it is the share of the area that the "
             "pass saw, 0 to 1."
         )
     return share.clip(upper=1.0)

@@ -55,14 +55,18 @@ def span(value: Any, name: str) -> tuple[pd.Timestamp, pd.Timestamp]:
 def _period(end: Any) -> pd.Period:
     if isinstance(end, pd.Period):
         return end
-    return pd.Period(end) if isinstance(end, str) else pd.Period(pd.Timestamp(end), freq="D")
+    if isinstance(end, bool | float) or end is None:
+        raise TypeError("a number with decimals is no date")
+    if isinstance(end, str | int | np.integer):
+        return pd.Period(str(end))  # 2019 is a year, not nanoseconds
+    return pd.Period(pd.Timestamp(end), freq="D")
 
 
 def starts(times: pd.Series, by: By) -> pd.Series:
     """Return the start of the period that each time lies in; seasons run from December, March, June and September."""
     if by == "pass":
         return times
-    month = times.dt.to_period("M").dt.to_timestamp()
+    month: pd.Series = times.dt.to_period("M").dt.to_timestamp()
     if by == "month":
         return month
     number = times.dt.year * 12 + times.dt.month - 1 - times.dt.month % 3
