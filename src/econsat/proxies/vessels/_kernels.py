@@ -8,9 +8,11 @@ does not depend on where its tile begins.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,13 +24,17 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     Size = int | tuple[int, int]
+    Buffers = tuple[NDArray[np.float32], NDArray[np.uint8]]
 
 __all__ = ["GROW_PX", "exceeds", "judged", "margin", "ring_mean", "ring_size"]
 
+# Rows that are worked on at once.
+_ROWS = 4
 #: How far a censored pixel's neighbours are censored with it, in pixels: sidelobes and the rim of a ship.
 GROW_PX = 3
-# Pixels of a tile without its margin: large beside the margin, small beside an image.
-_TILE = (2048, 2048)
+# Pixels of a tile without its margin: large beside the margin, and so narrow that the rows between a window's top and
+# bottom stay in a processor's own cache.
+_TILE = (1024, 1024)
 # In a tile's buffer the first bit of `usable` marks a pixel that may be used, the second one that the first pass found.
 
 
@@ -46,51 +52,129 @@ def _fill(values, valid, masked, top, left, kept, usable):
             usable[i, :] = 0
             continue
         kept[i, :first] = 0.0
-        usable[i, :first] = 0
         kept[i, last:] = 0.0
-        usable[i, last:] = 0
-        for j in range(first, last):
-            value = values[row, left + j]
-            # an infinite value less itself is NaN, which differs from 0
-            good = (value - value == 0.0) & (value != 0.0)
-            kept[i, j] = value if good else np.float32(0.0)
-            usable[i, j] = good
+        source, target, marks = values[row, left + first : left + last], kept[i, first:last], usable[i]
+        # several plain loops, as each of them becomes vector instructions and one with all would not
+        for j in range(source.size):
+            value = source[j]
+            target[j] = value if np.abs(value) < np.float32(np.inf) else np.float32(0.0)
         if masked:
-            for j in range(first, last):
-                good = valid[row, left + j]
-                kept[i, j] = kept[i, j] if good else np.float32(0.0)
-                usable[i, j] = usable[i, j] if good else 0
+            sea = valid[row, left + first : left + last]
+            for j in range(source.size):
+                target[j] = target[j] if sea[j] else np.float32(0.0)
+        for j in range(width):
+            marks[j] = kept[i, j] != np.float32(0.0)
 
 
 @compiled
-def _add(kept, usable, first, last, sums, counts):
+def _column_sums(kept, usable, first, last, sums, counts):
+    sums[:] = 0.0
+    counts[:] = 0
     for i in range(first, last):
         for j in range(sums.size):
             sums[j] += kept[i, j]
-            counts[j] += usable[i, j] & 1
+        for j in range(sums.size):
+            counts[j] += np.int16(usable[i, j] & 1)
 
 
 @compiled
-def _slide(kept, usable, row, half, sums, counts):
-    """Move the sums of columns about `row` down to the next."""
-    enters, leaves = row + half + 1, row - half
+def _down(kept, usable, enters, leaves, sums, counts, next_sums, next_counts):
+    """Write the column sums of the next row: one row enters, one leaves."""
+    new, old = kept[enters], kept[leaves]
     for j in range(sums.size):
-        sums[j] += np.float64(kept[enters, j]) - np.float64(kept[leaves, j])
+        next_sums[j] = sums[j] + (np.float64(new[j]) - np.float64(old[j]))
+    seen, gone = usable[enters], usable[leaves]
     for j in range(sums.size):
-        counts[j] += np.int16(usable[enters, j] & 1) - np.int16(usable[leaves, j] & 1)
+        next_counts[j] = counts[j] + (np.int16(seen[j] & 1) - np.int16(gone[j] & 1))
 
 
 @compiled
-def _start(outer, inner, n_outer, n_inner, j, guard, back):
-    """Return sum and count of the ring about column `j`."""
-    total, n = 0.0, 0
-    for k in range(j - back, j + back + 1):
-        total += outer[k]
-        n += n_outer[k]
-    for k in range(j - guard, j + guard + 1):
-        total -= inner[k]
-        n -= n_inner[k]
-    return total, n
+def _across(outer, inner, n_outer, n_inner, first, guard, back, total, count):
+    """Write the ring's sum at column `first`, and after it what each step to the right adds."""
+    total[0], count[0] = 0.0, 0
+    for k in range(first - back, first + back + 1):
+        total[0] += outer[k]
+        count[0] += n_outer[k]
+    for k in range(first - guard, first + guard + 1):
+        total[0] -= inner[k]
+        count[0] -= n_inner[k]
+    steps, n_steps = total[1:], count[1:]
+    a, b = outer[first + back + 1 :], outer[first - back :]
+    c, d = inner[first + guard + 1 :], inner[first - guard :]
+    for j in range(steps.size):
+        steps[j] = (a[j] - b[j]) - (c[j] - d[j])
+    e, f = n_outer[first + back + 1 :], n_outer[first - back :]
+    g, h = n_inner[first + guard + 1 :], n_inner[first - guard :]
+    for j in range(n_steps.size):
+        n_steps[j] = (e[j] - f[j]) - (g[j] - h[j])
+
+
+@compiled
+def _add_up(total, count):
+    """Add up the steps of four rows at once: one addition waits for the one before it, but not for the other rows'."""
+    a, b, c, d = total[0, 0], total[1, 0], total[2, 0], total[3, 0]
+    for j in range(1, total.shape[1]):
+        a += total[0, j]
+        b += total[1, j]
+        c += total[2, j]
+        d += total[3, j]
+        total[0, j] = a
+        total[1, j] = b
+        total[2, j] = c
+        total[3, j] = d
+    e, f, g, h = count[0, 0], count[1, 0], count[2, 0], count[3, 0]
+    for j in range(1, total.shape[1]):
+        e += count[0, j]
+        f += count[1, j]
+        g += count[2, j]
+        h += count[3, j]
+        count[0, j] = e
+        count[1, j] = f
+        count[2, j] = g
+        count[3, j] = h
+
+
+@compiled
+def _rings(kept, usable, guard_y, guard_x, back_y, back_x, row, n_rows, left, sums, counts, total, count):
+    """Write sums and counts of the rings of up to four rows, and leave the columns' sums at the row after them.
+
+    `sums` and `counts` hold the columns of the outer and the inner square for five rows, shape (2, 5, width).
+    """
+    for k in range(n_rows):
+        i = row + k
+        _across(sums[0, k], sums[1, k], counts[0, k], counts[1, k], left, guard_x, back_x, total[k], count[k])
+        if i + back_y + 1 < kept.shape[0]:
+            _down(kept, usable, i + back_y + 1, i - back_y, sums[0, k], counts[0, k], sums[0, k + 1], counts[0, k + 1])
+            _down(
+                kept, usable, i + guard_y + 1, i - guard_y, sums[1, k], counts[1, k], sums[1, k + 1], counts[1, k + 1]
+            )
+    _add_up(total, count)
+    sums[:, 0] = sums[:, n_rows]
+    counts[:, 0] = counts[:, n_rows]
+
+
+@compiled
+def _begin(kept, usable, guard_y, back_y, row, width):
+    """Return the working arrays, with the columns' sums at the first row; `width` columns are asked for."""
+    # zeros, for rows that are not there are added up with the others
+    sums, counts = np.zeros((2, _ROWS + 1, kept.shape[1])), np.zeros((2, _ROWS + 1, kept.shape[1]), dtype=np.int16)
+    _column_sums(kept, usable, row - back_y, row + back_y + 1, sums[0, 0], counts[0, 0])
+    _column_sums(kept, usable, row - guard_y, row + guard_y + 1, sums[1, 0], counts[1, 0])
+    return sums, counts, np.zeros((_ROWS, width)), np.zeros((_ROWS, width), dtype=np.int32)
+
+
+@compiled
+def _notable(values, total, count, least, min_count, notes):
+    """Note which pixels may exceed (1); returns whether any may, with 2 where one has no ring to be compared with."""
+    high, bare = np.uint8(0), np.uint8(0)
+    for j in range(notes.size):
+        notes[j] = np.float64(values[j]) * count[j] > least * total[j]
+        high |= notes[j]
+    for j in range(notes.size):
+        bare |= np.uint8(count[j] < min_count)
+    for j in range(notes.size):
+        bare |= np.uint8(total[j] <= 0.0)
+    return high | (bare << 1)
 
 
 @compiled
@@ -105,28 +189,26 @@ def _mark(usable, i, j):
 @compiled
 def _censor(kept, usable, guard_y, guard_x, back_y, back_x, factor, least, min_count):
     """Make what exceeds factor[count] x its ring's mean, and its neighbours, unusable; a tile's rim is not searched."""
-    height, width = kept.shape
-    outer, inner = np.zeros(width), np.zeros(width)
-    n_outer, n_inner = np.zeros(width, dtype=np.int16), np.zeros(width, dtype=np.int16)
-    _add(kept, usable, 0, 2 * back_y + 1, outer, n_outer)
-    _add(kept, usable, back_y - guard_y, back_y + guard_y + 1, inner, n_inner)
-    for i in range(back_y, height - back_y):
-        total, n = _start(outer, inner, n_outer, n_inner, back_x, guard_x, back_x)
-        for j in range(back_x, width - back_x):
-            value = np.float64(kept[i, j]) * n
-            if value > least * total and total > 0.0 and n >= min_count and value > factor[n] * total:
-                _mark(usable, i, j)
-            if j + 1 < width - back_x:
-                total += (outer[j + back_x + 1] - outer[j - back_x]) - (inner[j + guard_x + 1] - inner[j - guard_x])
-                n += n_outer[j + back_x + 1] - n_outer[j - back_x] - n_inner[j + guard_x + 1] + n_inner[j - guard_x]
-        if i + 1 < height - back_y:
-            _slide(kept, usable, i, back_y, outer, n_outer)
-            _slide(kept, usable, i, guard_y, inner, n_inner)
+    height, n_cols = kept.shape[0], kept.shape[1] - 2 * back_x
+    sums, counts, total, count = _begin(kept, usable, guard_y, back_y, back_y, n_cols)
+    notes = np.empty(n_cols, dtype=np.uint8)
+    for row in range(back_y, height - back_y, _ROWS):
+        n_rows = min(_ROWS, height - back_y - row)
+        _rings(kept, usable, guard_y, guard_x, back_y, back_x, row, n_rows, back_x, sums, counts, total, count)
+        for k in range(n_rows):
+            line = kept[row + k, back_x : back_x + n_cols]
+            if not _notable(line, total[k], count[k], least, min_count, notes) & 1:
+                continue
+            for j in range(n_cols):
+                if notes[j]:
+                    n, ring = count[k, j], total[k, j]
+                    if n >= min_count and ring > 0.0 and np.float64(line[j]) * n > factor[n] * ring:
+                        _mark(usable, row + k, back_x + j)
     for i in range(height):
-        for j in range(width):
-            found = usable[i, j] > 1
-            kept[i, j] = np.float32(0.0) if found else kept[i, j]
-            usable[i, j] = 0 if found else usable[i, j]
+        for j in range(kept.shape[1]):
+            kept[i, j] = np.float32(0.0) if usable[i, j] > 1 else kept[i, j]
+        for j in range(kept.shape[1]):
+            usable[i, j] = np.uint8(usable[i, j] == 1)
 
 
 @compiled
@@ -149,57 +231,53 @@ def _judge(
     min_count,
     hits,
 ):
-    """Compare the pixels of a tile at (top, left), as they were before censoring, with the means of their rings."""
-    height, width = kept.shape
-    outer, inner = np.zeros(width), np.zeros(width)
-    n_outer, n_inner = np.zeros(width, dtype=np.int16), np.zeros(width, dtype=np.int16)
+    """Compare a tile's pixels, as they were before censoring, with their rings; returns how many could not be."""
+    height, n_cols = kept.shape[0] - 2 * edge_y, kept.shape[1] - 2 * edge_x
+    sums, counts, total, count = _begin(kept, usable, guard_y, back_y, edge_y, n_cols)
+    notes = np.empty(n_cols, dtype=np.uint8)
     unjudged = 0
-    _add(kept, usable, edge_y - back_y, edge_y + back_y + 1, outer, n_outer)
-    _add(kept, usable, edge_y - guard_y, edge_y + guard_y + 1, inner, n_inner)
-    for i in range(edge_y, height - edge_y):
-        row = i - edge_y + top
-        total, n = _start(outer, inner, n_outer, n_inner, edge_x, guard_x, back_x)
-        for j in range(edge_x, width - edge_x):
-            col = j - edge_x + left
-            value = np.float64(values[row, col])
-            hit = False
-            # an infinite pixel is missing, and must not exceed everything
-            if value * n > least * total and total > 0.0 and n >= min_count and value < np.inf:
-                hit = value * n > factor[n] * total and (not masked or valid[row, col])
-            elif n < min_count or not total > 0.0:
-                unjudged += value - value == 0.0 and value != 0.0 and (not masked or valid[row, col])
-            hits[row, col] = hit
-            if j + 1 < width - edge_x:
-                total += (outer[j + back_x + 1] - outer[j - back_x]) - (inner[j + guard_x + 1] - inner[j - guard_x])
-                n += n_outer[j + back_x + 1] - n_outer[j - back_x] - n_inner[j + guard_x + 1] + n_inner[j - guard_x]
-        if i + 1 < height - edge_y:
-            _slide(kept, usable, i, back_y, outer, n_outer)
-            _slide(kept, usable, i, guard_y, inner, n_inner)
+    for first in range(0, height, _ROWS):
+        n_rows = min(_ROWS, height - first)
+        _rings(
+            kept, usable, guard_y, guard_x, back_y, back_x, first + edge_y, n_rows, edge_x, sums, counts, total, count
+        )
+        for k in range(n_rows):
+            row = top + first + k
+            line, found = values[row, left : left + n_cols], hits[row, left : left + n_cols]
+            found[:] = False
+            noted = _notable(line, total[k], count[k], least, min_count, notes)
+            if noted == 0:
+                continue
+            for j in range(n_cols):
+                n, ring, value = count[k, j], total[k, j], np.float64(line[j])
+                bare = n < min_count or ring <= 0.0
+                if not (bare or notes[j]) or (masked and not valid[row, left + j]):
+                    continue
+                # an infinite pixel is missing, and must not exceed everything
+                if np.abs(value) < np.inf and value != 0.0:
+                    if bare:
+                        unjudged += 1
+                    else:
+                        found[j] = value * n > factor[n] * ring
     return unjudged
 
 
 @compiled
-def _means(kept, usable, guard_y, guard_x, back_y, back_x, edge_y, edge_x, top, left, mean, count, counted):
+def _means(kept, usable, guard_y, guard_x, back_y, back_x, edge_y, edge_x, top, left, mean, n_pixels, counted):
     """Write the means of the rings, and their counts, of a tile at (top, left)."""
-    height, width = kept.shape
-    outer, inner = np.zeros(width), np.zeros(width)
-    n_outer, n_inner = np.zeros(width, dtype=np.int16), np.zeros(width, dtype=np.int16)
-    _add(kept, usable, edge_y - back_y, edge_y + back_y + 1, outer, n_outer)
-    _add(kept, usable, edge_y - guard_y, edge_y + guard_y + 1, inner, n_inner)
-    for i in range(edge_y, height - edge_y):
-        row = i - edge_y + top
-        total, n = _start(outer, inner, n_outer, n_inner, edge_x, guard_x, back_x)
-        for j in range(edge_x, width - edge_x):
-            col = j - edge_x + left
-            mean[row, col] = total / n if n > 0 else np.nan
+    height, n_cols = kept.shape[0] - 2 * edge_y, kept.shape[1] - 2 * edge_x
+    sums, counts, total, count = _begin(kept, usable, guard_y, back_y, edge_y, n_cols)
+    for first in range(0, height, _ROWS):
+        n_rows = min(_ROWS, height - first)
+        _rings(
+            kept, usable, guard_y, guard_x, back_y, back_x, first + edge_y, n_rows, edge_x, sums, counts, total, count
+        )
+        for k in range(n_rows):
+            row = top + first + k
+            for j in range(n_cols):
+                mean[row, left + j] = total[k, j] / count[k, j] if count[k, j] > 0 else np.nan
             if counted:
-                count[row, col] = n
-            if j + 1 < width - edge_x:
-                total += (outer[j + back_x + 1] - outer[j - back_x]) - (inner[j + guard_x + 1] - inner[j - guard_x])
-                n += n_outer[j + back_x + 1] - n_outer[j - back_x] - n_inner[j + guard_x + 1] + n_inner[j - guard_x]
-        if i + 1 < height - edge_y:
-            _slide(kept, usable, i, back_y, outer, n_outer)
-            _slide(kept, usable, i, guard_y, inner, n_inner)
+                n_pixels[row, left : left + n_cols] = count[k]
 
 
 def _half(size: Size, name: str) -> tuple[int, int]:
@@ -265,13 +343,37 @@ def _tiles(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
             yield slice(top, min(top + _TILE[0], shape[0])), slice(left, min(left + _TILE[1], shape[1]))
 
 
-def _run(work: Callable[[tuple[slice, slice]], int], shape: tuple[int, ...], threads: int | None) -> list[int]:
+def _run(
+    work: Callable[[tuple[slice, slice], Buffers], int],
+    shape: tuple[int, ...],
+    edge: tuple[int, ...],
+    threads: int | None,
+) -> int:
+    """Work on all tiles, each thread with buffers of its own, and return the sum of what they return."""
     tiles = list(_tiles(shape))
+    if not tiles:
+        return 0
     workers = min(len(tiles), (os.cpu_count() or 1) if threads is None else threads)
+    queue: SimpleQueue[tuple[slice, slice]] = SimpleQueue()
+    for tile in tiles:
+        queue.put(tile)
+
+    def empty_queue() -> int:
+        sides = (min(tile, size) + 2 * rim for tile, size, rim in zip(_TILE, shape, edge, strict=True))
+        size = math.prod(sides)
+        buffers = np.empty(size, dtype=np.float32), np.empty(size, dtype=np.uint8)
+        total = 0
+        while True:
+            try:
+                tile = queue.get_nowait()
+            except Empty:
+                return total
+            total += work(tile, buffers)
+
     if workers <= 1:
-        return [work(tile) for tile in tiles]
+        return empty_queue()
     with ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(work, tiles))
+        return sum(future.result() for future in [pool.submit(empty_queue) for _ in range(workers)])
 
 
 def _table(factor: ArrayLike, ring: int) -> tuple[NDArray[np.float64], float]:
@@ -335,12 +437,12 @@ def ring_mean(
     count = np.empty(values.shape, dtype=np.int32)
     edge = halves[2:]
 
-    def work(tile: tuple[slice, slice]) -> int:
-        kept, usable, top, left = _copied(tile, edge, values, valid, masked)
+    def work(tile: tuple[slice, slice], buffers: Buffers) -> int:
+        kept, usable, top, left = _copied(tile, edge, values, valid, masked, buffers)
         _means(kept, usable, *halves, *edge, top, left, mean, count, True)
         return 0
 
-    _run(work, values.shape, threads)
+    _run(work, values.shape, edge, threads)
     return mean, count
 
 
@@ -429,8 +531,8 @@ def judged(
     if mean_out is not None and (mean_out.shape != values.shape or mean_out.dtype != np.float32):
         raise ParameterError(f"`mean_out` must be float32 of the shape {values.shape}; got {mean_out.shape}.")
 
-    def work(tile: tuple[slice, slice]) -> int:
-        kept, usable, top, left = _copied(tile, edge, values, valid, masked)
+    def work(tile: tuple[slice, slice], buffers: Buffers) -> int:
+        kept, usable, top, left = _copied(tile, edge, values, valid, masked, buffers)
         if first is not None:
             _censor(kept, usable, *halves, *first, min_count)
         unjudged = _judge(kept, usable, *halves, *edge, values, valid, masked, top, left, table, least, min_count, hits)
@@ -438,15 +540,20 @@ def judged(
             _means(kept, usable, *halves, *edge, top, left, mean_out, np.empty((1, 1), dtype=np.int32), False)
         return int(unjudged)
 
-    return hits, sum(_run(work, values.shape, threads))
+    return hits, _run(work, values.shape, edge, threads)
 
 
 def _copied(
-    tile: tuple[slice, slice], edge: tuple[int, ...], values: NDArray[Any], valid: NDArray[Any], masked: bool
+    tile: tuple[slice, slice],
+    edge: tuple[int, ...],
+    values: NDArray[Any],
+    valid: NDArray[Any],
+    masked: bool,
+    buffers: Buffers,
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8], int, int]:
     """Return a tile's pixels and its edge's, which of them may be used, and the tile's corner."""
     shape = tuple(part.stop - part.start + 2 * size for part, size in zip(tile, edge, strict=True))
-    kept, usable = np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.uint8)
+    kept, usable = (buffer[: math.prod(shape)].reshape(shape) for buffer in buffers)
     top, left = tile[0].start, tile[1].start
     _fill(values, valid, masked, top - edge[0], left - edge[1], kept, usable)
     return kept, usable, top, left
