@@ -93,8 +93,8 @@ def water_mask(
     water : xarray.DataArray, geopandas.GeoDataFrame or geopandas.GeoSeries, optional
         A raster of 0 and 1 (or booleans) that is 1 on water, in any CRS, laid on the image's grid by the nearest
         pixel; missing, or beyond the raster, is not water. Or polygons of water, in any CRS. By default the sea of
-        Natural Earth's land at 1:10 million. That coast is wrong by about 1 km, and lakes, rivers and most harbours
-        are land on it: it serves the open sea, never berths.
+        Natural Earth's land at 1:10 million. That coast is wrong by about 1 km, lakes and rivers are land on it, and
+        quays, breakwaters and islands that it lacks are sea: it serves the open sea, never berths.
     buffer_m : float, default 500
         Metres of sea along the bundled coast that are not water. Given water is taken as it is.
 
@@ -113,6 +113,10 @@ def water_mask(
 
     Notes
     -----
+    In three Sentinel-2 scenes (Genoa, Santos, Valencia) half of the bundled coast lies within 250 to 450 m of the shore
+    that is seen, nine tenths within 0.7 to 1.2 km, and the farthest point, in the estuary of Santos, 2.4 km from it.
+    With the buffer of 500 m, 3 to 25 % of what is called water there is land or a harbour's structures.
+
     Distances and buffers are measured in an azimuthal equidistant projection about each part of the image, so they
     hold in every CRS and on both sides of the antimeridian. A lazy image is rasterised chunk by chunk when its mask
     is computed.
