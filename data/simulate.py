@@ -256,8 +256,8 @@ def _anchored(rng: np.random.Generator, count: int) -> list[tuple[float, float]]
     raise ValueError(f"{count} ships do not fit into the anchorage")
 
 
-def port_images() -> dict[str, NDArray[np.uint16]]:
-    """Return the stored numbers of every pass by item: sigma nought, VH, in multiples of PORT_SCALE."""
+def port_images(items: list[str] | None = None) -> dict[str, NDArray[np.uint16]]:
+    """Return the stored numbers of every pass (or some) by item: sigma nought, VH, in multiples of PORT_SCALE."""
     import shapely
 
     from econsat.testing import make_radar_scene
@@ -267,6 +267,8 @@ def port_images() -> dict[str, NDArray[np.uint16]]:
     scene = shapely.box(PORT_LEFT, PORT_TOP - edge, PORT_LEFT + edge, PORT_TOP)
     land = scene.difference(shapely.Polygon(_ring("water")))
     for number, visit in enumerate(passes().itertuples()):
+        if items is not None and visit.item not in items:
+            continue
         rng = np.random.default_rng([PORT_SEED + 1, number])
         image = make_radar_scene(
             shape=(PORT_SIDE, PORT_SIDE),
