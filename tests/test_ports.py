@@ -13,7 +13,7 @@ import shapely
 from hypothesis import given, settings, strategies as st
 
 from econsat import datasets, indicators
-from econsat.errors import DroppedRowsWarning, ModelError, ModelWarning, ParameterError
+from econsat.errors import DroppedRowsWarning, MissingCRSError, ModelError, ModelWarning, ParameterError
 from econsat.models import ports
 from econsat.models.ports._dispersion import Dispersion, dispersion
 from econsat.models.ports._interval import mean_interval, ratio
@@ -140,6 +140,14 @@ def test_berths_need_a_given_water_mask() -> None:
 def test_a_box_says_so() -> None:
     table = ports.activity(vessels([("a", 3.1, 51.1)]), areas_of("anchorage", method="box"), passes=THREE)
     assert any("area-0: counted in a box" in note for note in table.attrs["notes"])
+    assert table["method"].unique().tolist() == ["box"]
+    # and so does what is made from it
+    passes = pd.concat([THREE, THREE.assign(**{"pass": list("def")}, time=THREE["time"] + pd.DateOffset(years=1))])
+    by_pass = ports.activity(
+        vessels([("a", 3.1, 51.1), ("d", 3.1, 51.1)]), areas_of("anchorage", method="box"), passes=passes, by="pass"
+    )
+    assert any("counted in a box" in note for note in ports.index(by_pass, reference="2020").attrs["notes"])
+    assert any("counted in a box" in note for note in ports.congestion(table, table).attrs["notes"])
     assert table.attrs["provenance"]["areas"][0]["method"] == "box"
     drawn = ports.activity(vessels([("a", 3.1, 51.1)]), areas_of("anchorage"), passes=THREE)
     assert not any("box" in note for note in drawn.attrs["notes"])
@@ -179,6 +187,12 @@ def test_passes_may_see_one_area_and_not_the_other() -> None:
         ({"passes": THREE.drop(columns="time")}, "no column 'time'"),
         ({"passes": THREE.assign(time=[pd.NaT, *THREE["time"][1:]])}, "no time in row 0"),
         ({"passes": None}, "need `areas`, and `passes`"),
+        ({"areas": areas_of("anchorage").assign(kind="water")}, "kind 'water'; vessels are counted in"),
+        ({"areas": areas_of("anchorage").drop(columns="kind")}, "a column 'kind'"),
+        ({"areas": None}, "need `areas`, and `passes`"),
+        ({"areas": pd.DataFrame()}, "`areas` must be a GeoDataFrame"),
+        ({"passes": THREE.assign(region="area-7")}, "names the areas area-7"),
+        ({"passes": "all"}, "`passes` must be a DataFrame"),
         ({"by": "day"}, "snapshot at a fixed hour; it has no daily total"),
         ({"by": "pass", "reference": "2019"}, "one pass says too little"),
         ({"strata": ("orbit",)}, "`strata` is a tuple"),
@@ -189,9 +203,25 @@ def test_passes_may_see_one_area_and_not_the_other() -> None:
     ],
 )
 def test_what_cannot_be_counted_is_an_error(change: dict[str, Any], message: str) -> None:
-    arguments: dict[str, Any] = {"passes": THREE, **change}
+    arguments: dict[str, Any] = {"areas": areas_of("anchorage"), "passes": THREE, **change}
     with pytest.raises(ParameterError, match=message):
-        ports.activity(vessels([("a", 3.1, 51.1)]), areas_of("anchorage"), **arguments)
+        ports.activity(vessels([("a", 3.1, 51.1)]), **arguments)
+
+
+def test_detections_that_say_too_little_are_errors() -> None:
+    found = vessels([("a", 3.1, 51.1)])
+    with pytest.raises(ParameterError, match="neither a column 'pass' nor 'time'"):
+        ports.activity(found.drop(columns="pass"), areas_of("anchorage"), passes=THREE)
+    with pytest.raises(MissingCRSError, match="`detections` has no CRS"):
+        ports.activity(found.set_crs(None, allow_override=True), areas_of("anchorage"), passes=THREE)
+    with pytest.raises(MissingCRSError, match="`areas` has no CRS"):
+        ports.activity(found, areas_of("anchorage").set_crs(None, allow_override=True), passes=THREE)
+    with pytest.raises(ParameterError, match="must be a GeoDataFrame of detections"):
+        ports.activity({"a": [1, 2]}, areas_of("anchorage"), passes=THREE)
+    with pytest.raises(ParameterError, match="`counts` must be a DataFrame or a Series"):
+        ports.activity(counts=[1, 2])  # type: ignore[arg-type]
+    with pytest.raises(ParameterError, match="leave `areas` and `passes` out"):
+        ports.activity(counts=counts_of(["2020-01-01"], [1]), areas=areas_of("anchorage"))
 
 
 def test_counts_that_are_none_are_errors_and_missing_ones_are_unseen() -> None:
@@ -393,7 +423,7 @@ def test_intervals_hold_the_truth(n: int, phi: float) -> None:
 counts_lists = st.lists(st.integers(0, 30), min_size=2, max_size=9)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=15)
 @given(counts_lists, counts_lists, st.randoms(use_true_random=False))
 def test_laws_of_the_index(now: list[int], then: list[int], random: Any) -> None:
     if not sum(now) or not sum(then):
@@ -664,6 +694,22 @@ def test_tables_that_do_not_belong_together() -> None:
         ports.congestion(anchor, berth)
     with pytest.raises(ParameterError, match="2 indicators"):
         ports.congestion(indicators.concat([anchor, anchor.assign(indicator="x")]), anchor)
+    with pytest.raises(ParameterError, match="in 't'; vessels are counted in the unit '1'"):
+        ports.congestion(anchor.assign(unit="t"), anchor)
+    with pytest.raises(ParameterError, match="values below 0"):
+        ports.congestion(anchor.assign(value=-1.0, lower=-2.0, upper=0.0), anchor)
+    ninety = anchor.copy()
+    ninety.attrs = {**anchor.attrs, "interval": 0.9}
+    with pytest.raises(ModelError, match="different levels"):
+        ports.congestion(anchor, ninety)
+    half = level("vessels_at_berth", [4.0, 5.0])
+    found = ports.congestion(anchor, half)
+    assert found["reason"].tolist()[1] == "not counted at anchor"
+    open_end = ports.congestion(anchor.assign(lower=np.nan, upper=np.nan), half).iloc[0]
+    assert open_end["value"] == 0.6
+    assert np.isnan(open_end["lower"])
+    idle = ports.congestion(anchor, anchor.assign(value=0.0, lower=0.0, upper=2.0)).iloc[0]
+    assert idle[["value", "lower", "upper"]].tolist() == pytest.approx([1.0, 4.2 / 6.2, 1.0])
     with pytest.raises(ParameterError, match="relative to a reference"):
         ports.congestion(anchor.assign(indicator="vessels_at_anchor_index"), anchor)
 

@@ -12,7 +12,7 @@ from econsat import indicators
 from econsat.errors import ModelError, ParameterError
 from econsat.models.panel._design import check_interval
 from econsat.models.ports import _breaks, _index
-from econsat.models.ports._counts import count_detections, read_counts
+from econsat.models.ports._counts import count_detections, method_of, read_counts
 from econsat.models.ports._dispersion import Dispersion
 from econsat.models.ports._interval import mean_interval
 from econsat.models.ports._passes import UNKNOWN
@@ -53,9 +53,10 @@ def activity(
 
     The value of a period is the mean per pass, :math:`\sum c_i / \sum v_i`, of counts c over the shares v of the area
     that the passes saw. Counts vary more from pass to pass than independent arrivals (Poisson) would, by a factor phi
-    that is estimated once a series, around a level by month and by relative orbit and platform; the interval is that of
-    a Poisson mean widened by it, with Student's t for the estimate. At a single pass the interval is that of the level
-    of which the pass is a sample; the count itself is what was detected.
+    that is estimated once a series, around a level by month and by relative orbit and platform (and is at least 1: few
+    passes cannot show that ships come more evenly than independently). The interval is that of a Poisson mean widened by
+    it, with Student's t for the estimate. At a single pass the interval is that of the level of which the pass is a
+    sample; the count itself is what was detected.
 
     Parameters
     ----------
@@ -102,9 +103,11 @@ def activity(
         Table of indicators `vessels_at_anchor` and `vessels_at_berth` (or `indicator`) in the unit ``1``; `n_obs` is
         the number of passes, `coverage` their mean. Further columns: `exposure` (sum of v), `longest_gap_d` (days
         without a pass, also at the ends of the period; by pass, days since the one before), `n_strata`, `dispersion`;
-        by pass `count`, `relative_orbit`, `platform`; by season `season`. Periods between the first and the last pass
-        that have none are missing with the reason, and nothing is put in their place. ``.attrs``: `notes`, `series` (n
-        passes, longest gap and dispersion by region and indicator), `breaks` that the passes span, `provenance`.
+        by pass `count`, `relative_orbit`, `platform`; by season `season`; from areas `method`, how they were drawn
+        (``"box"``: a box around the port's point, which notes and provenance repeat). Periods between the first and the
+        last pass that have none are missing with the reason, and nothing is put in their place. ``.attrs``: `notes`,
+        `series` (number of passes, longest gap and dispersion by region and indicator), `breaks` that the passes span,
+        `provenance`.
 
     Raises
     ------
@@ -175,7 +178,8 @@ def activity(
     parts, about = [], {}
     for (name, place), own in rows.groupby(["indicator", "region"], sort=False):
         series, facts = _series(own, by, strata, spread, interval, min_passes)
-        parts.append(series.assign(region=str(place), indicator=str(name)))
+        drawn = {} if areas is None else {"method": method_of(areas, str(name), str(place))}
+        parts.append(series.assign(region=str(place), indicator=str(name), **drawn))
         about[f"{place}: {name}"] = facts
         if np.isnan(facts["dispersion"]):
             notes.append(f"{place}: too few passes to say how much {name} vary from pass to pass; no interval")

@@ -15,7 +15,7 @@ from econsat.models.ports._passes import coverage_of, keys_of, refuse_repeated, 
 if TYPE_CHECKING:
     import geopandas as gpd
 
-__all__ = ["INDICATORS", "count_detections", "read_counts"]
+__all__ = ["INDICATORS", "count_detections", "method_of", "read_counts"]
 
 #: What vessels in an area of a kind are called; the area's purpose, not the vessel's motion, says that they wait.
 INDICATORS = {"anchorage": "vessels_at_anchor", "harbour": "vessels_at_berth"}
@@ -182,7 +182,9 @@ def _check_areas(areas: Any) -> None:
 
 def _indicator(kind: Any) -> str:
     if kind not in INDICATORS:
-        raise ParameterError(f"An area is of the kind {kind!r}; it may be {' or '.join(INDICATORS)}.")
+        raise ParameterError(
+            f"An area is of the kind {kind!r}; vessels are counted in {' and '.join(INDICATORS)}. Drop the rest."
+        )
     return INDICATORS[kind]
 
 
@@ -190,6 +192,18 @@ def _region_of(areas: gpd.GeoDataFrame) -> list[str]:
     """Return the port that each area belongs to: its column `port` or `region`, else the index."""
     column = next((name for name in ("port", "region") if name in areas), None)
     return [str(name) for name in (areas[column] if column else areas.index)]
+
+
+def method_of(areas: gpd.GeoDataFrame, indicator: str, region: str) -> str:
+    """Return how the areas of a region and kind were drawn; where they differ, all of it."""
+    if "method" not in areas:
+        return "unknown"
+    own = [
+        str(method)
+        for name, kind, method in zip(_region_of(areas), areas["kind"], areas["method"], strict=True)
+        if name == region and INDICATORS.get(kind) == indicator
+    ]
+    return ", ".join(sorted(set(own)))
 
 
 def _flags(text: Any) -> list[str]:
