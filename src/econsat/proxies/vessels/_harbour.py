@@ -36,6 +36,8 @@ _END_SHARE = 0.5
 _CHAIN_SHARE = 0.7
 # Narrower than any quay that carries cranes, wider than breakwaters and pipeline jetties.
 _THIN_M = 50.0
+# `contrast` is that of a ship of 170 m by 25 m: the error of a mean falls with the root of its area.
+_REFERENCE_M2 = 170.0 * 25.0
 # NDVI of sparse vegetation; the index of leaves with water in them; that of dense foliage.
 _RED_EDGE, _LEAF_WATER, _LEAF_WATER_ALONE = 0.3, 0.15, 0.3
 # Blur that makes a 10 m band as coarse as a 20 m one: the sd of a 20 m box is 5.8 m, of its shifted nearest neighbours
@@ -81,7 +83,7 @@ def metal_index(nir: Floats, swir: Floats, step: tuple[float, float]) -> Floats:
     smooth = ndimage.gaussian_filter(np.nan_to_num(nir), sigma, truncate=3)
     with np.errstate(invalid="ignore", divide="ignore"):
         out = (smooth - swir) / (smooth + swir)
-    return np.clip(np.nan_to_num(out), -1, 1).astype(np.float32)
+    return np.asarray(np.clip(np.nan_to_num(out), -1, 1), dtype=np.float32)
 
 
 def vegetation(bands: dict[str, Floats], index: Floats, dry: Mask) -> Mask:
@@ -155,7 +157,8 @@ def moored(
             beyond = np.maximum(
                 *(_mean(index_f, base[good], e) - around[good] * _mean(full_f, base[good], e) for e in ends)
             )
-            take = (above >= contrast) & (beyond < _END_SHARE * above)
+            need = contrast * np.sqrt(_REFERENCE_M2 / (length * beam))
+            take = (above >= need) & (beyond < _END_SHARE * above)
             fitted = [np.full(int(take.sum()), v) for v in (angle, length, beam)]
             kept.append(np.column_stack([rows[good[take]], columns[good[take]], *fitted, above[take]]))
     found = np.concatenate(kept)

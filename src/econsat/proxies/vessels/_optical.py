@@ -230,7 +230,7 @@ def _add_structures(fixed: Mask, passes: Sequence[xr.Dataset] | None, scene: Sce
         dry.append(~sea_of(other))
         seen.append(other.valid)
     if dry:
-        fixed |= structures(dry, seen, share)
+        fixed |= structures(dry, seen, share)[0]
     return len(dry)
 
 

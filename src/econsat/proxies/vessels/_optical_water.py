@@ -133,10 +133,12 @@ def _check_units(values: Floats, variable: str, name: str) -> None:
         return
     high = float(np.percentile(seen, 99))
     if high > _TOO_BRIGHT:
-        scale = 100.0 if high <= 150 else 10_000.0 if high <= 20_000 else 65_535.0
+        scale = (
+            "percent, of scale 100" if high <= 150 else "digital numbers, of scale 10000 (products) or 65535 (exports)"
+        )
         raise RadiometryError(
-            f"{variable!r} of `{name}` is not reflectance 0..1: 1 % of it lies above {high:.4g}. It looks like digital "
-            f"numbers of scale {scale:g}; divide by it (Sentinel-2 from January 2022 on: subtract 1000 before)."
+            f"{variable!r} of `{name}` is not reflectance 0..1: 1 % of it lies above {high:.4g}. It looks like {scale}; "
+            "divide by the scale (Sentinel-2 products from January 2022 on: subtract 1000 before)."
         )
     if float(np.percentile(seen, 50)) < -0.01 * _TOO_BRIGHT:
         warnings.warn(
@@ -282,8 +284,6 @@ def _laid(raster: xr.DataArray, scene: Scene, name: str) -> NDArray[np.float32]:
     )
     if not same:
         if raster.rio.crs is None:
-            raise MissingCRSError(
-                f"`{name}` has no CRS and does not lie on the grid of `bands`. Set it with write_crs."
-            )
+            raise MissingCRSError(f"`{name}` has no CRS and is not on the grid of `bands`. Set it with write_crs.")
         raster = raster.astype(np.float32).rio.write_nodata(np.nan).rio.reproject_match(scene.template)
     return np.asarray(raster.to_numpy(), dtype=np.float32)
