@@ -115,6 +115,18 @@ def test_a_lazy_image_gives_the_same_mask_and_is_never_read() -> None:
         np.testing.assert_array_equal(found.mask.compute(), water_mask(image).mask)
 
 
+def test_the_mask_carries_the_images_place_and_nothing_else_of_it() -> None:
+    image = grid(*CASES["utm"][:2], pixel=400.0).assign_attrs(units="1").rio.write_nodata(0.0, encoded=True)
+    before = image.copy(deep=True)
+    mask = water_mask(image).mask
+    assert mask.dtype == bool
+    assert mask.name == "water"
+    assert mask.rio.crs == image.rio.crs
+    assert mask.rio.nodata is None
+    assert set(mask.attrs) == {"long_name", "units", "provenance"}
+    xr.testing.assert_identical(image, before)
+
+
 def test_one_pixel_is_an_image() -> None:
     assert bool(water_mask(grid("EPSG:32631", (2.5, 51.5), pixel=10.0, n=1)).mask.all())
     assert not water_mask(grid("EPSG:4326", (4.35, 50.85), pixel=0.001, n=1)).mask.any()

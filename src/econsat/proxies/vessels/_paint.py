@@ -113,6 +113,9 @@ class Outlines:
         shapes = pieces(
             self.tree, block.crs, lonlat_box(block.crs, frame), centre=_centre(frame), buffer_m=self.buffer_m
         )
+        if not shapes:
+            sea = self.tree is None
+            return np.full(block.shape, sea) if block.regular else np.isfinite(block.x) & np.isfinite(block.y) & sea
         inside = _rasterised(shapes, transform, shape)
         found = inside if self.tree is not None else ~inside
         return found if block.regular else _looked_up(found, transform, block, _centre(frame)[0])
@@ -134,8 +137,8 @@ def _frame(block: Block) -> tuple[tuple[float, float, float, float] | None, Affi
     seen = np.isfinite(block.x) & np.isfinite(block.y)
     if not seen.any():
         return None, Affine.identity(), (0, 0)
-    lon, lat = block.x[seen], block.y[seen]
-    lon = lon[0] + (lon - lon[0] + 180.0) % 360.0 - 180.0
+    lon, lat = (block.x, block.y) if seen.all() else (block.x[seen], block.y[seen])
+    lon = _unrolled(lon, float(lon.flat[0]))
     west, south, east, north = lon.min(), lat.min(), lon.max(), lat.max()
     middle = math.cos(math.radians((south + north) / 2))
     # About the size of the image's own pixels, so that a lookup errs by half a pixel at most.
@@ -159,20 +162,27 @@ def signed(values: NDArray[np.float64]) -> float:
 def _rasterised(shapes: list[Any], transform: Affine, shape: tuple[int, int]) -> NDArray[np.bool_]:
     from rasterio.features import rasterize
 
-    if not shapes:
-        return np.zeros(shape, bool)
     burnt = rasterize(((each, 1) for each in shapes), out_shape=shape, transform=transform, fill=0, dtype="uint8")
     return cast(NDArray[np.bool_], burnt.astype(bool))
+
+
+def _unrolled(lon: NDArray[np.float64], middle: float) -> NDArray[np.float64]:
+    """Return longitudes within half a turn of a middle one."""
+    # Away from the antimeridian they are so already, and the remainder is slow.
+    if lon.min() >= middle - 180.0 and lon.max() <= middle + 180.0:
+        return lon
+    return middle + (lon - middle + 180.0) % 360.0 - 180.0
 
 
 def _looked_up(values: NDArray[np.bool_], transform: Affine, block: Block, middle: float) -> NDArray[np.bool_]:
     """Return a regular grid's values at the pixels of a block in radar geometry."""
     seen = np.isfinite(block.x) & np.isfinite(block.y)
-    lon = np.where(seen, block.x, middle)
-    lon = middle + (lon - middle + 180.0) % 360.0 - 180.0
-    columns = np.clip(((lon - transform.c) / transform.a).astype(np.intp), 0, values.shape[1] - 1)
-    lat = np.where(seen, block.y, transform.f)
-    rows = np.clip(((lat - transform.f) / transform.e).astype(np.intp), 0, values.shape[0] - 1)
+    lon, lat = block.x, block.y
+    if not seen.all():
+        lon, lat = np.where(seen, lon, middle), np.where(seen, lat, transform.f)
+    lon = _unrolled(lon, middle)
+    columns = np.clip(((lon - transform.c) / transform.a).astype(np.int32), 0, values.shape[1] - 1)
+    rows = np.clip(((lat - transform.f) / transform.e).astype(np.int32), 0, values.shape[0] - 1)
     return values[rows, columns] & seen
 
 

@@ -217,19 +217,21 @@ def _taken(grid: xr.DataArray, water: xr.DataArray) -> xr.DataArray:
 
 
 def _like(grid: xr.DataArray, values: Any) -> xr.DataArray:
-    return xr.DataArray(values, dims=grid.dims, coords=grid.coords, name="water")
+    # not the constructor, which copies coordinates: those of radar geometry are larger than the image
+    made = grid.copy(deep=False, data=values).rename("water")
+    made.attrs, made.encoding = {}, {}
+    return made
 
 
 def _painted(grid: xr.DataArray, paint: Paint) -> xr.DataArray:
     crs, x, y = _placed(grid)
     if grid.chunks is None:
-        made = np.empty(cast(tuple[int, int], grid.shape), bool)
         if x.ndim == 1:
-            made[...] = tiled(Block(crs, x.to_numpy().astype(float), y.to_numpy().astype(float)), paint)
-        else:
-            for top in range(0, made.shape[0], TILE_PX):
-                part = (slice(top, top + TILE_PX), slice(None))
-                made[part] = tiled(Block(crs, np.asarray(x[part]), np.asarray(y[part])), paint)
+            return _like(grid, tiled(Block(crs, x.to_numpy().astype(float), y.to_numpy().astype(float)), paint))
+        made = np.empty(cast(tuple[int, int], grid.shape), bool)
+        for top in range(0, made.shape[0], TILE_PX):
+            part = (slice(top, top + TILE_PX), slice(None))
+            made[part] = tiled(Block(crs, np.asarray(x[part], float), np.asarray(y[part], float)), paint)
         return _like(grid, made)
     import dask.array as da
     from dask.delayed import delayed
