@@ -249,6 +249,100 @@ def test_growth_on_simulated_lights_recovers_what_was_put_in(tmp_path):
 
 
 @pytest.mark.notebook
+def test_the_simulated_ports_queue_is_found_and_marked(tmp_path):
+    truth = pd.read_csv(DATA / "port-radar-simulated" / "truth.csv")
+    text = text_of(reports.run("port-activity", {"source": "simulated"}, out=tmp_path / "port.html"))
+    assert "Simulated port. Sea and ships were drawn by a random generator" in text
+    assert text.count("SIMULATED, not observed") >= 4
+    ships = truth[truth["kind"] != "fixed"]
+    found, missed, false = (
+        int(re.search(rf"{name} (\d+)", text)[1])
+        for name in ("ships found within 100 m", "ships missed", "false ships")
+    )
+    assert found + missed == len(ships)
+    assert found / len(ships) > 0.95
+    assert false / (found + false) < 0.05
+    # passes that the report may compare: none has a partner of another orbit and platform
+    assert "1 object(s) stood in the same place in nearly all passes" in text
+    assert "2021-12-23 sentinel-1b: lost" in text
+    first = ships[(ships["item"] == ships["item"].min())]
+    assert f"One pass shows {len(first) + 1} ships" in text  # and the beacon, which is no ship
+    # the mean of ships at anchor per pass, of the six passes with a queue over those before, within what orbits allow
+    at = ships[ships["kind"] == "anchorage"].groupby("item").size()
+    queue = at[(at.index >= "port-2021-10-10") & (at.index <= "port-2021-12-05")]
+    before = at[at.index < "port-2021-10-01"]
+    said = re.search(r"at anchor: ([\d.]+) \(([\d.]+) to ([\d.]+)\), from (\d+) and (\d+) passes", text)
+    assert said
+    value, lower, upper = (float(number) for number in said.groups()[:3])
+    assert (int(said[4]), int(said[5])) == (len(queue), len(before))
+    assert value == pytest.approx(queue.mean() / before.mean(), rel=0.1)
+    assert 1 < lower < value < upper
+
+
+@pytest.mark.notebook
+def test_port_activity_on_real_samples_agrees_with_a_plain_look_at_the_files(samples, tmp_path):
+    import json
+
+    from scipy import ndimage, stats
+
+    from econsat import datasets
+
+    text = text_of(reports.run("port-activity", {"source": "sample"}, out=tmp_path / "port.html"))
+    files = datasets.fetch("pass-counts")
+    for site in ("venice", "rotterdam"):
+        told = json.loads(next(path for name, path in files.items() if name.startswith(site)).read_text())
+        counts = pd.Series(told)
+        now, then = (
+            counts[(counts.index >= f"{year}-03-01") & (counts.index <= f"{year}-05-31")] for year in (2020, 2019)
+        )
+        said = re.search(rf"{site}: ([\d.]+) \(([\d.]+) to ([\d.]+)\), from (\d+) and (\d+) passes", text)
+        assert said
+        value, lower, upper = (float(number) for number in said.groups()[:3])
+        assert value == pytest.approx(now.mean() / then.mean(), abs=0.005)
+        assert (int(said[4]), int(said[5])) == (len(now), len(then))
+        assert lower < value < upper
+        assert upper < 0.35 if site == "venice" else lower < 1 < upper
+    assert "the anchorage Westhinder off Belgium" in text
+    # ships are what a plain threshold on the raw power finds in groups, give or take ships in pieces and small boats
+    tiff = next(path for name, path in datasets.fetch("westhinder-s1").items() if name.endswith(".tiff"))
+    with rasterio.open(tiff) as file:
+        power = file.read(1).astype("float64") ** 2
+    factor = stats.gamma(4.8).isf(1e-7) / 4.8
+    stated = re.search(r"is ([\d.]+) times the mean around a pixel", text)
+    assert stated
+    assert float(stated[1]) == pytest.approx(factor, rel=0.03)
+    above = ndimage.binary_dilation(power > factor * np.median(power), iterations=7)
+    groups = ndimage.label(above)[0]
+    sizes = ndimage.sum(power > factor * np.median(power), groups, range(1, groups.max() + 1))
+    shown = int(re.search(r"One pass shows (\d+) ships", text)[1])
+    assert abs(shown - int((np.asarray(sizes) >= 4).sum())) <= 4
+    # the part that needs to know where ships lay is simulated, and says so
+    assert "Simulated port. The counts above do not say where ships lay" in text
+
+
+@pytest.mark.notebook
+def test_port_activity_runs_live_by_the_same_cells(tmp_path):
+    from econsat import datasets
+
+    places = datasets.simulated_port()
+    places[places["kind"] != "water"].to_file(tmp_path / "areas.geojson")
+    places[places["kind"] == "water"].to_file(tmp_path / "water.geojson")
+    asked = {
+        "source": "live",
+        "catalog": "bundled",
+        "collection": "port-radar-simulated",
+        "one_pass": "datetime",
+        "areas_file": str(tmp_path / "areas.geojson"),
+        "water_file": str(tmp_path / "water.geojson"),
+        "period": "2021-07/2021-12",
+        "reference": "2021-07",
+        "event": "2021-11",
+    }
+    with pytest.raises(ReportError, match="no other pass on these days of the year"):
+        reports.run("port-activity", asked, out=tmp_path / "live.html")
+
+
+@pytest.mark.notebook
 @pytest.mark.parametrize("notebook", ["start-here", "night-lights"])
 def test_a_report_is_rebuilt_from_a_pinned_search(notebook, tmp_path, monkeypatch):
     found = open_catalog("bundled").search()

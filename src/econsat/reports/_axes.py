@@ -12,7 +12,18 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "FAINT", "INK", "MARK", "PLAIN", "footnote", "label_short", "need_columns", "new_figure"]
+__all__ = [
+    "COLOURS",
+    "FAINT",
+    "INK",
+    "MARK",
+    "PLAIN",
+    "footnote",
+    "label_dates",
+    "label_short",
+    "need_columns",
+    "new_figure",
+]
 
 # Okabe & Ito (2008), "Color Universal Design": blue, vermilion; told apart by colour-blind readers and in grey.
 INK, MARK, PLAIN, FAINT = "#222222", "#D55E00", "#0072B2", "#8a8a8a"
@@ -34,6 +45,15 @@ def new_figure(size: tuple[float, float]) -> Figure:
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+def label_dates(axis: Axis) -> None:
+    """Write so few dates that they do not run into each other on the narrowest axes."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    places = AutoDateLocator(minticks=2, maxticks=6)
+    axis.set_major_locator(places)
+    axis.set_major_formatter(ConciseDateFormatter(places))
 
 
 def label_short(axis: Axis) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from econsat.errors import ParameterError
-from econsat.reports._axes import COLOURS, FAINT, INK, MARK, footnote, need_columns, new_figure
+from econsat.reports._axes import COLOURS, FAINT, INK, MARK, footnote, label_dates, need_columns, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -93,6 +93,7 @@ def counts(
         axes.grid(axis="y", color="#e9e9e9", lw=0.6)
         axes.set_axisbelow(True)
         axes.tick_params(labelsize=8)
+        label_dates(axes.xaxis)
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
         if by is not None:

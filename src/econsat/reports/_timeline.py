@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from econsat.errors import ParameterError
-from econsat.reports._axes import COLOURS, FAINT, INK, footnote, need_columns, new_figure
+from econsat.reports._axes import COLOURS, FAINT, INK, footnote, label_dates, need_columns, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -171,5 +171,7 @@ def _dress(axes: Axes, *, spans: Mapping[str, tuple[Any, Any]], dated: bool, log
     axes.grid(axis="y", color="#e9e9e9", lw=0.6)
     axes.set_axisbelow(True)
     axes.tick_params(labelsize=8)
+    if dated:
+        label_dates(axes.xaxis)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
