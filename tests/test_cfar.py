@@ -152,8 +152,9 @@ class TestRings:
         values[:, :4] = np.nan
         mask = np.ones((20, 20), dtype=bool)
         mask[10:] = False
-        _, unjudged = _kernels.judged(values, mask, factor=2.0, guard_px=3, background_px=5, min_count=17)
-        assert unjudged == 10 * 16
+        _, counts = _kernels.judged(values, mask, factor=2.0, guard_px=3, background_px=5, min_count=17)
+        assert counts.tolist() == [4 * 20, 10 * 16, 10 * 16]
+        assert _kernels.judged(values, factor=2.0, guard_px=3, background_px=5)[1].tolist() == [4 * 20, 0, 0]
 
     @pytest.mark.parametrize(
         ("options", "match"),

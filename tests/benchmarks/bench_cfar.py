@@ -5,9 +5,9 @@
 
 Each part runs in a process of its own: `exceedance` and the SciPy detector on 10,000 x 10,000 pixels in single
 precision (two passes, gamma clutter, 500 ships, gaps and a coast), and a scene of 26,000 x 16,000 pixels that is
-written to a temporary folder and streamed from there. Compiling is left out of the times; the best of the repetitions counts,
-and all are shown. Where both detectors run, the pixels in which they differ are counted: SciPy's sums are in double
-precision, too, and its threshold is that of the number of pixels in each ring.
+written to a temporary folder and streamed from there. Compiling is left out of the times; the best of the repetitions
+counts, and all are shown. Where both detectors run, the pixels in which they differ are counted: SciPy's sums are in
+double precision, too, and its threshold is that of the number of pixels in each ring.
 """
 
 from __future__ import annotations

@@ -353,25 +353,31 @@ def _whole(
     pixels: NDArray[Any], mask: NDArray[Any] | None, given: tuple[Any, Any, Any], options: dict[str, Any]
 ) -> tuple[NDArray[np.bool_], dict[str, Any]]:
     """Return the exceeding pixels of an image in memory, and what the provenance says about it."""
-    usable = np.isfinite(pixels) & (pixels != 0)
-    land = 0 if mask is None else int((usable & ~mask).sum())
-    n_usable = int(usable.sum())
-    found: dict[str, Any] = {
-        "share_missing": 1 - n_usable / max(1, pixels.size),
-        "share_land": land / max(1, pixels.size),
-    }
-    if n_usable == land:
-        _warn_unjudged(f"`image` holds no pixel of sea: {n_usable} of {pixels.size} pixels are known, {land} are land")
-        return np.zeros(pixels.shape, dtype=bool), found | {"share_unjudged": 0.0}
     parts = _parts(pixels.shape)
-    looks, order = _statistics(
-        [pixels[part] for part in parts], None if mask is None else [mask[part] for part in parts], *given
-    )
-    hits, unjudged = _judge(pixels, mask, looks, order, threads=None, **options)
-    if unjudged == n_usable - land:
+    masks = None if mask is None else [mask[part] for part in parts]
+    try:
+        looks, order = _statistics([pixels[part] for part in parts], masks, *given)
+    except ParameterError:
+        if bool((np.isfinite(pixels) & (pixels != 0) & (True if mask is None else mask)).any()):
+            raise
+        # where nothing is to be judged, nothing needs to be known of the sea
+        looks, order = None, float("inf")
+    hits, counts = _judge(pixels, mask, looks or 1.0, order, threads=None, **options)
+    missing, land, unjudged = (int(count) for count in counts)
+    size = max(1, pixels.size)
+    if missing + land == pixels.size:
+        _warn_unjudged(f"`image` holds no pixel of sea: of {pixels.size} pixels {missing} are missing, {land} are land")
+    elif missing + land + unjudged == pixels.size:
         _warn_unjudged(f"No ring in `image` holds {options['min_count']} pixels of sea (`min_background`)")
+    found: dict[str, Any] = {
+        "share_missing": missing / size,
+        "share_land": land / size,
+        "share_unjudged": unjudged / size,
+    }
+    if looks is None:
+        return hits, found
     factor = _table(looks, order, options["pfa"], _kernels.ring_size(**_sizes(options)), options["min_count"])[-1]
-    found |= {"looks": looks, "factor": float(factor), "share_unjudged": unjudged / max(1, pixels.size)}
+    found |= {"looks": looks, "factor": float(factor)}
     if given[1] == "k":
         found["shape"] = order
     return hits, found
@@ -458,7 +464,7 @@ def _judge(
     background_px: tuple[int, int],
     min_count: int,
     threads: int | None,
-) -> tuple[NDArray[np.bool_], int]:
+) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     ring = _kernels.ring_size(guard_px=guard_px, background_px=background_px)
     return _kernels.judged(
         pixels,

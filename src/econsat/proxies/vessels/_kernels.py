@@ -263,6 +263,25 @@ def _judge(
 
 
 @compiled
+def _census(values, valid, masked, top, left, height, width):
+    """Return how many pixels of a tile are missing, and how many of the others are not valid."""
+    missing, land = np.int64(0), np.int64(0)
+    for row in range(top, top + height):
+        line = values[row, left : left + width]
+        none = np.int32(0)
+        for j in range(width):
+            none += np.int32(not (np.abs(line[j]) < np.float32(np.inf)) or line[j] == np.float32(0.0))
+        missing += none
+        if masked:
+            sea, dry = valid[row, left : left + width], np.int32(0)
+            for j in range(width):
+                known = (np.abs(line[j]) < np.float32(np.inf)) & (line[j] != np.float32(0.0))
+                dry += np.int32(known and not sea[j])
+            land += dry
+    return missing, land
+
+
+@compiled
 def _means(kept, usable, guard_y, guard_x, back_y, back_x, edge_y, edge_x, top, left, mean, n_pixels, counted):
     """Write the means of the rings, and their counts, of a tile at (top, left)."""
     height, n_cols = kept.shape[0] - 2 * edge_y, kept.shape[1] - 2 * edge_x
@@ -344,25 +363,23 @@ def _tiles(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
 
 
 def _run(
-    work: Callable[[tuple[slice, slice], Buffers], int],
+    work: Callable[[tuple[slice, slice], Buffers], NDArray[np.int64]],
     shape: tuple[int, ...],
     edge: tuple[int, ...],
     threads: int | None,
-) -> int:
+) -> NDArray[np.int64]:
     """Work on all tiles, each thread with buffers of its own, and return the sum of what they return."""
     tiles = list(_tiles(shape))
-    if not tiles:
-        return 0
     workers = min(len(tiles), (os.cpu_count() or 1) if threads is None else threads)
     queue: SimpleQueue[tuple[slice, slice]] = SimpleQueue()
     for tile in tiles:
         queue.put(tile)
 
-    def empty_queue() -> int:
+    def empty_queue() -> NDArray[np.int64]:
         sides = (min(tile, size) + 2 * rim for tile, size, rim in zip(_TILE, shape, edge, strict=True))
         size = math.prod(sides)
         buffers = np.empty(size, dtype=np.float32), np.empty(size, dtype=np.uint8)
-        total = 0
+        total = np.zeros(3, dtype=np.int64)
         while True:
             try:
                 tile = queue.get_nowait()
@@ -373,7 +390,9 @@ def _run(
     if workers <= 1:
         return empty_queue()
     with ThreadPoolExecutor(workers) as pool:
-        return sum(future.result() for future in [pool.submit(empty_queue) for _ in range(workers)])
+        futures = [pool.submit(empty_queue) for _ in range(workers)]
+        counts: NDArray[np.int64] = np.sum([future.result() for future in futures], axis=0, dtype=np.int64)
+        return counts
 
 
 def _table(factor: ArrayLike, ring: int) -> tuple[NDArray[np.float64], float]:
@@ -437,10 +456,10 @@ def ring_mean(
     count = np.empty(values.shape, dtype=np.int32)
     edge = halves[2:]
 
-    def work(tile: tuple[slice, slice], buffers: Buffers) -> int:
+    def work(tile: tuple[slice, slice], buffers: Buffers) -> NDArray[np.int64]:
         kept, usable, top, left = _copied(tile, edge, values, valid, masked, buffers)
         _means(kept, usable, *halves, *edge, top, left, mean, count, True)
-        return 0
+        return np.zeros(3, dtype=np.int64)
 
     _run(work, values.shape, edge, threads)
     return mean, count
@@ -518,8 +537,11 @@ def judged(
     censor: ArrayLike | None = None,
     mean_out: NDArray[np.float32] | None = None,
     threads: int | None = None,
-) -> tuple[NDArray[np.bool_], int]:
-    """Return `exceeds` of the same arguments, and how many pixels had no ring to be compared with."""
+) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Return `exceeds` of the same arguments, and three counts of pixels.
+
+    They are those that are missing, those known but not valid, and those valid that had no ring to be compared with.
+    """
     values, valid, masked = _pixels(values, valid)
     halves = _halves(guard_px, background_px)
     ring = ring_size(guard_px=guard_px, background_px=background_px)
@@ -531,14 +553,16 @@ def judged(
     if mean_out is not None and (mean_out.shape != values.shape or mean_out.dtype != np.float32):
         raise ParameterError(f"`mean_out` must be float32 of the shape {values.shape}; got {mean_out.shape}.")
 
-    def work(tile: tuple[slice, slice], buffers: Buffers) -> int:
+    def work(tile: tuple[slice, slice], buffers: Buffers) -> NDArray[np.int64]:
         kept, usable, top, left = _copied(tile, edge, values, valid, masked, buffers)
         if first is not None:
             _censor(kept, usable, *halves, *first, min_count)
         unjudged = _judge(kept, usable, *halves, *edge, values, valid, masked, top, left, table, least, min_count, hits)
         if mean_out is not None:
             _means(kept, usable, *halves, *edge, top, left, mean_out, np.empty((1, 1), dtype=np.int32), False)
-        return int(unjudged)
+        height, width = (part.stop - part.start for part in tile)
+        missing, land = _census(values, valid, masked, top, left, height, width)
+        return np.array([missing, land, unjudged])
 
     return hits, _run(work, values.shape, edge, threads)
 
