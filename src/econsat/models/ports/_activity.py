@@ -54,8 +54,8 @@ def activity(
     The value of a period is the mean per pass, :math:`\sum c_i / \sum v_i`, of counts c over the shares v of the area
     that the passes saw. Counts vary more from pass to pass than independent arrivals (Poisson) would, by a factor phi
     that is estimated once a series, around a level by month and by relative orbit and platform (and is at least 1: few
-    passes cannot show that ships come more evenly than independently). The interval is that of a Poisson mean widened by
-    it, with Student's t for the estimate. At a single pass the interval is that of the level of which the pass is a
+    passes cannot show that ships come more evenly than independently). The interval is that of a Poisson mean widened
+    by it, with Student's t for the estimate. At a single pass the interval is that of the level of which the pass is a
     sample; the count itself is what was detected.
 
     Parameters

@@ -187,12 +187,13 @@ def of_rows(
     parts, mixed = [], []
     for (name, place), group in rows.groupby(["indicator", "region"], sort=False):
         own = group.reset_index(drop=True)
+        own["stratum"] = codes(own, strata)
         windows = [one] if one is not None else _windows(own["time"], by)
         rule = {"whole": method == "loglinear", "same_season": same_season}
         pairs = [_pair(own, window, past, strata, **rule) for window in windows]
         mixed += [text for pair in pairs if pair.reason is None for text in _across(own, pair, strata)]
         held = spread or _pooled(own, pairs, past, strata, same_season=same_season)
-        lines = [_line(own, pair, past, strata, held, interval, method, trend, spread) for pair in pairs]
+        lines = [_line(own, pair, past, held, interval, method, trend, spread) for pair in pairs]
         parts.append(pd.DataFrame(lines).assign(region=str(place), indicator=f"{name}_index"))
     out = pd.concat(parts, ignore_index=True)
     said = f"{past[0]:%Y-%m-%d} to {past[1] - pd.Timedelta(days=1):%Y-%m-%d}"
@@ -258,7 +259,7 @@ def _pair(
         itself = start >= past[0] and stop <= past[1]
         why = "the period is part of the reference, which has" if itself else "the reference has"
         return _Pair(start, stop, none, none, 0, f"{why} no other pass on these days of the year")
-    stratum = codes(own, strata)
+    stratum = own["stratum"].to_numpy()
     common = np.intersect1d(stratum[inside], stratum[alike])
     if not common.size:
         between = _breaks.crossed(times[alike].min(), times[inside].max())
@@ -280,14 +281,14 @@ def _pair(
 def _across(own: pd.DataFrame, pair: _Pair, strata: tuple[str, ...]) -> list[str]:
     """Return what is not held constant across a break between the passes of a pair."""
     now, then = own.iloc[pair.now], own.iloc[pair.then]
-    between = _breaks.crossed(then["time"].min(), now["time"].max())
-    unknown = (now["platform"] == UNKNOWN).any() or (then["platform"] == UNKNOWN).any()
-    if len(between) and unknown:
+    one, other = set(now["platform"]), set(then["platform"])
+    unknown = UNKNOWN in one | other
+    between = _breaks.crossed(then["time"].min(), now["time"].max()) if unknown else None
+    if between is not None and len(between):
         return [
             f"Passes that do not say their platform are compared across breaks in Sentinel-1 ({_breaks.named(between)}"
             "). Give the column `platform` (for another sensor, its name)."
         ]
-    one, other = set(now["platform"]), set(then["platform"])
     if "platform" not in strata and one != other:
         text = f"{', '.join(sorted(other))} with {', '.join(sorted(one))}"
         return [f"`strata` do not hold the platform constant: passes of {text} are compared as if they were alike."]
@@ -322,7 +323,6 @@ def _line(
     own: pd.DataFrame,
     pair: _Pair,
     past: tuple[pd.Timestamp, pd.Timestamp],
-    strata: tuple[str, ...],
     spread: Dispersion,
     interval: float,
     method: str,
@@ -349,7 +349,7 @@ def _line(
     if pair.reason is not None:
         return row
     both = pd.concat([now, then])
-    stratum = codes(both, strata)
+    stratum = both["stratum"].to_numpy(dtype=np.intp)
     n = int(stratum.max()) + 1
     row["n_strata"] = len(np.unique(stratum[: len(now)]))
     if method == "loglinear":
