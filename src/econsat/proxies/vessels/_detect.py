@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from econsat.errors import CoverageWarning, ParameterError, SizeError
+from econsat.errors import ParameterError, SizeError
 from econsat.proxies._layer import is_number, record
 from econsat.proxies.vessels import _ambiguity
-from econsat.proxies.vessels._clutter import estimate_looks, texture, threshold
+from econsat.proxies.vessels._clutter import texture, threshold
 from econsat.proxies.vessels._components import objects
 from econsat.proxies.vessels._exceedance import exceedance, intensity, windows
 from econsat.proxies.vessels._fixed import is_fixed
+from econsat.proxies.vessels._looks import looks_of
 from econsat.proxies.vessels._patches import Seen, looked_at
 from econsat.proxies.vessels._place import Place, degrees, earth_fixed, flat, place_of
 from econsat.proxies.vessels._ships import columns_of, flags_of, lasting, points_of, table_of
@@ -51,7 +51,7 @@ def detect(
     fixed: gpd.GeoDataFrame | None = None,
     fixed_m: float = 100.0,
     azimuth: Mapping[str, Any] | None = None,
-    ambiguity_db: float = 18.0,
+    ambiguity_db: float = 15.0,
     ambiguity_m: float = 200.0,
     drop_ambiguities: bool = True,
     guard_m: float = 410.0,
@@ -77,7 +77,7 @@ def detect(
     pfa : float, optional
         Probability of false alarm a pixel.
     looks : float, optional
-        Equivalent number of looks. Default: estimated from the image.
+        Equivalent number of looks. Default: estimated from the image, between the ships where they lie everywhere.
     clutter : {"gamma", "k"}, optional
         Distribution of the sea; K for VV with swell or wind, which needs `looks`.
     shape : float, optional
@@ -86,8 +86,8 @@ def detect(
         Fewest pixels that touch. A pixel alone is most likely a false alarm. One more is asked of an image that was
         resampled (its provenance says so), which spreads one pixel over several.
     merge_m : float, optional
-        Groups whose nearest pixels' centres are closer than this belong to one ship; 0 merges nothing. With the limit
-        of 450 m, ships whose centres lie 300 m apart or more stay apart.
+        Groups whose nearest pixels' centres are closer than this belong to one ship; 0 merges nothing. Ships at
+        anchor 300 m apart or more stay apart; two along one quay may become one.
     near_shore_km : float, optional
         Distance from the shore up to which ships are `near_shore`. 2 km is that of xView3.
     fixed : GeoDataFrame, optional
@@ -99,7 +99,7 @@ def detect(
         `platform_speed_m_s`, `slant_range_m`, `heading_degrees` (of the track at the ships, from north over east), or
         the shift itself, `shift_m`.
     ambiguity_db : float, optional
-        How much brighter than its ghost a ship is at least.
+        How much brighter than its ghost a ship is at least. The one ghost at Westhinder is 18 dB below its ship.
     ambiguity_m : float, optional
         How far from the expected place a ghost may lie.
     drop_ambiguities : bool, optional
@@ -202,11 +202,12 @@ def detect(
         "fixed_m": None if fixed is None else float(fixed_m),
     }
     mask = sea.mask.transpose(place.y_dim, place.x_dim)
-    if lazy and looks is None:
-        looks = _looks_of_lazy(layer, mask)
+    step["looks_from"] = "given"
+    if looks is None:
+        looks, step["looks_from"] = looks_of(layer, mask, across)
     if lazy and clutter == "k" and shape is None and looks is not None:
         shape = texture(layer, looks=looks, water=mask)
-    if looks is None and lazy:
+    if looks is None:
         row = column = np.zeros(0, dtype=np.int64)
     else:
         hits = exceedance(
@@ -268,20 +269,6 @@ def _resampled(attrs: Mapping[Any, Any]) -> int:
     """Return 1 for an image whose record says that it was resampled, else 0."""
     steps = (attrs.get("provenance") or {}).get("steps") or []
     return int(min(1, sum(one.get("step") == "resample" for one in steps)))
-
-
-def _looks_of_lazy(layer: xr.DataArray, mask: xr.DataArray) -> float | None:
-    """Return the looks of a lazy image, None if it holds no water."""
-    try:
-        return estimate_looks(layer, water=mask)
-    except ParameterError:
-        sea = layer.notnull() & (layer != 0) & mask.data
-        if bool(sea.any()):
-            raise
-    warnings.warn(
-        "`image` holds no pixel of sea; nothing could be judged, and no ship is found.", CoverageWarning, stacklevel=3
-    )
-    return None
 
 
 def _places(hits: xr.DataArray) -> tuple[Places, Places]:

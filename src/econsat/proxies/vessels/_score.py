@@ -254,6 +254,10 @@ def _true_to_scale(one: Any, other: Any) -> bool:
         return False
     if any(axis.unit_conversion_factor != 1.0 for axis in crs.axis_info[:2]):
         return False
+    method = crs.coordinate_operation.method_name if crs.coordinate_operation is not None else ""
+    if "Mercator" in method and "Transverse" not in method:
+        # true to scale on a line only, and by chance where that crosses the points
+        return False
     x, y = (np.concatenate([getattr(p, axis).to_numpy() for p in (one, other)]) for axis in "xy")
     corners = [(a, b) for a in (x.min(), x.max()) for b in (y.min(), y.max())]
     lon, lat = degrees([c[0] for c in corners], [c[1] for c in corners], crs)
