@@ -45,8 +45,8 @@ def port(ships=(), *, shape=(200, 200), quay=40, pier=False, seed=0, crs="EPSG:3
     for r, c, h, w in ships:
         steel[r : r + h, c : c + w] = True
     layers = {}
-    for name in SEA:
-        values = np.where(steel, STEEL[name], np.where(land, CONCRETE[name], SEA[name]))
+    for name, water in SEA.items():
+        values = np.where(steel, STEEL[name], np.where(land, CONCRETE[name], water))
         values = values * (1 + 0.04 * rng.standard_normal(shape)) + 0.0015 * rng.standard_normal(shape)
         if name == "swir16":
             coarse = values.reshape(shape[0] // 2, 2, shape[1] // 2, 2).mean(axis=(1, 3))

@@ -34,8 +34,6 @@ _BESIDE_M, _BEYOND_M = 15.0, 20.0
 _END_SHARE = 0.5
 # Rows are told at a lower level than ships, so that noise does not cut a beach into pieces.
 _CHAIN_SHARE = 0.7
-# Narrower than any quay that carries cranes, wider than breakwaters and pipeline jetties.
-_THIN_M = 50.0
 # `contrast` is that of a ship of 170 m by 25 m: the error of a mean falls with the root of its area.
 _REFERENCE_M2 = 170.0 * 25.0
 # NDVI of sparse vegetation; the index of leaves with water in them; that of dense foliage.
@@ -104,7 +102,6 @@ def vegetation(bands: dict[str, Floats], index: Floats, dry: Mask) -> Mask:
 
 def moored(
     sea: Mask,
-    solid: Mask,
     bare: Mask,
     index: Floats,
     *,
@@ -117,8 +114,7 @@ def moored(
     Rectangles of a ship's length and beam are laid on every second pixel of the shore at twelve angles. One is kept if
     it is full (four fifths of it are `bare`: dry and no plants), four fifths of the strip beyond a long side are
     navigable water, its index exceeds the mean of the shore by `contrast`, and beyond bow and stern that excess falls
-    to less than half. Then rows of matches that are longer than a ship go, matches on narrow structures longer than a
-    ship, and of those that overlap all but the best.
+    to less than half. Then rows of matches that are longer than a ship go, and of those that overlap all but the best.
     """
     none = Hulls(*(np.empty(0) for _ in range(6)))
     if not sea.any() or not bare.any():
@@ -162,9 +158,7 @@ def moored(
             fitted = [np.full(int(take.sum()), v) for v in (angle, length, beam)]
             kept.append(np.column_stack([rows[good[take]], columns[good[take]], *fitted, above[take]]))
     found = np.concatenate(kept)
-    joined = ndimage.distance_transform_edt(~chain, sampling=step) <= _SAMPLE_M
-    thin = solid & ~_opened(solid, _THIN_M, step)
-    no_ship = _long(joined, step) | _long(thin, step)
+    no_ship = _long(ndimage.binary_dilation(chain, iterations=max(1, round(_SAMPLE_M / max(step)))), step)
     found = found[~no_ship[found[:, 0].astype(int), found[:, 1].astype(int)]]
     return _best(found, step)
 

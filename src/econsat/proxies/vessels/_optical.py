@@ -139,13 +139,11 @@ def detect_optical(
     CoverageWarning
         If there is no water in the scene, or no valid pixel. The result is empty.
 
-    Notes
-    -----
-    Painted steel reflects about as much at 1.6 um as at 0.8 um or less; concrete, asphalt, sand and roofs reflect more.
-    Mixing with water changes the index little, because water is dark in both. Plants are told by the red edge together
-    with their water content. A row of matches longer than any ship is a beach, a sea wall or a pier, and so is anything
-    narrow and longer than that. Container stacks at the quay's edge are painted steel, too: expect false hits there,
-    and count berths with `passes` or a `water` mask drawn along the quays, not from one scene.
+    Notes ----- Painted steel reflects about as much at 1.6 um as at 0.8 um or less; concrete, asphalt, sand and roofs
+    reflect more. Mixing with water changes the index little, because water is dark in both. Plants are told by the red
+    edge together with their water content. A row of matches longer than any ship is a beach, a sea wall or a pier.
+    Container stacks at the quay's edge are painted steel, too: expect false hits there, and count berths with `passes`
+    or a `water` mask drawn along the quays, not from one scene.
 
     A snapshot shows what was there at one hour. Small craft are far more numerous than ships of commerce.
 
@@ -260,7 +258,7 @@ def _find(
     index = metal_index(nir, swir, scene.step)
     solid = dry & ~alone.taken
     hulls: Hulls = moored(
-        sea, solid, solid & ~vegetation(scene.bands, index, dry), index, step=scene.step, contrast=contrast,
+        sea, solid & ~vegetation(scene.bands, index, dry), index, step=scene.step, contrast=contrast,
         window_m=window_m,
     )  # fmt: skip
     land = alone.land | fixed

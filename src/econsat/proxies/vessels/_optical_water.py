@@ -137,8 +137,8 @@ def _check_units(values: Floats, variable: str, name: str) -> None:
             "percent, of scale 100" if high <= 150 else "digital numbers, of scale 10000 (products) or 65535 (exports)"
         )
         raise RadiometryError(
-            f"{variable!r} of `{name}` is not reflectance 0..1: 1 % of it lies above {high:.4g}. It looks like {scale}; "
-            "divide by the scale (Sentinel-2 products from January 2022 on: subtract 1000 before)."
+            f"{variable!r} of `{name}` is not reflectance 0..1: 1 % of it lies above {high:.4g}. It looks like "
+            f"{scale}; divide by the scale (Sentinel-2 products from January 2022 on: subtract 1000 before)."
         )
     if float(np.percentile(seen, 50)) < -0.01 * _TOO_BRIGHT:
         warnings.warn(
@@ -246,8 +246,8 @@ def hidden_by(bands: xr.Dataset, scene: Scene, cloud: Any) -> Mask | None:
     seen = np.unique(values[np.isfinite(values)])
     if seen.size and (seen.min() < 0 or seen.max() > 11 or (seen % 1).any()):
         raise ParameterError(
-            f"`cloud` holds values from {seen.min():g} to {seen.max():g}; it is Boolean, or a scene classification with "
-            "classes 0 to 11. Turn a cloud probability into a mask first, e.g. probability > 40."
+            f"`cloud` holds values from {seen.min():g} to {seen.max():g}; it is Boolean, or a scene classification "
+            "with classes 0 to 11. Turn a cloud probability into a mask first, e.g. probability > 40."
         )
     return np.asarray(np.isin(values, _MASKED) | ~np.isfinite(values))
 
