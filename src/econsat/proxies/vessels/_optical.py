@@ -139,11 +139,17 @@ def detect_optical(
     CoverageWarning
         If there is no water in the scene, or no valid pixel. The result is empty.
 
-    Notes ----- Painted steel reflects about as much at 1.6 um as at 0.8 um or less; concrete, asphalt, sand and roofs
-    reflect more. Mixing with water changes the index little, because water is dark in both. Plants are told by the red
-    edge together with their water content. A row of matches longer than any ship is a beach, a sea wall or a pier.
-    Container stacks at the quay's edge are painted steel, too: expect false hits there, and count berths with `passes`
-    or a `water` mask drawn along the quays, not from one scene.
+    Notes
+    -----
+    Painted steel reflects about as much at 1.6 um as at 0.8 um or less; concrete, asphalt, sand and roofs reflect more.
+    Mixing with water changes the index little, because water is dark in both. Plants are told by the red edge together
+    with their water content. A row of matches longer than any ship is a beach, a sea wall or a pier. Container stacks
+    at the quay's edge are painted steel, too: expect false hits there, and count berths with `passes` or a `water` mask
+    drawn along the quays, not from one scene.
+
+    From one scene each of Santos, Valencia and Genoa (the sample ``sen2ships``, hand labels, most of them of berthed
+    ships), F1 at 200 m is 0.51, 0.32 and 0.51; 15 of 15, 3 of 3 and 3 of 4 ships with 200 m of water around them are
+    found. F1 moves by up to 0.09 when a constant moves by 30 %: figures of single ports say no more than that.
 
     A snapshot shows what was there at one hour. Small craft are far more numerous than ships of commerce.
 
