@@ -335,11 +335,14 @@ def test_port_activity_runs_live_by_the_same_cells(tmp_path):
         "areas_file": str(tmp_path / "areas.geojson"),
         "water_file": str(tmp_path / "water.geojson"),
         "period": "2021-07/2021-12",
-        "reference": "2021-07",
-        "event": "2021-11",
+        "reference": "2021-07/2021-09",
+        "event": "2021-10-10/2021-12-05",
+        "same_season": False,
     }
-    with pytest.raises(ReportError, match="no other pass on these days of the year"):
-        reports.run("port-activity", asked, out=tmp_path / "live.html")
+    text = text_of(reports.run("port-activity", asked, out=tmp_path / "live.html"))
+    assert re.search(r"at anchor: [\d.]+ \([\d.]+ to [\d.]+\), from 6 and 8 passes", text)
+    assert "Areas: econsat, data/simulate.py (simulated)." in text
+    assert not re.search(r"simulated port, \d+ passes", text)  # a live catalog comes without the truth
 
 
 @pytest.mark.notebook
