@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from econsat.errors import CoverageWarning, GridError, MissingCRSError, ParameterError
-from econsat.proxies._layer import is_number, laid_on, pick, record
+from econsat.proxies._layer import is_number, laid_on, pick, record, same_grid
 from econsat.proxies.vessels import _clutter, _kernels
 from econsat.proxies.vessels._clutter import PIXELS_PER_CELL, as_blocks, lattice, looks_of_blocks, threshold
 
@@ -342,7 +342,7 @@ def _sea(layer: xr.DataArray, water: Any) -> xr.DataArray | None:
     if set(water.dims) != set(layer.dims):
         raise ParameterError(f"`water` has the dims {water.dims}, `image` {layer.dims}; they must be the same.")
     if water.dtype == bool:
-        laid_on(layer, water.astype(np.uint8), "water")
+        same_grid(layer, water, "water")
         return water.assign_coords({dim: layer.coords[dim].variable for dim in layer.dims if dim in layer.coords})
     known = laid_on(layer, water, "water")
     # missing is not water

@@ -32,9 +32,8 @@ __all__ = ["GROW_PX", "exceeds", "judged", "margin", "ring_mean", "ring_size"]
 _ROWS = 4
 #: How far a censored pixel's neighbours are censored with it, in pixels: sidelobes and the rim of a ship.
 GROW_PX = 3
-# Pixels of a tile without its margin: large beside the margin, and so narrow that the rows between a window's top and
-# bottom stay in a processor's own cache.
-_TILE = (1024, 1024)
+# Pixels of a tile without its margin: large beside the margin, and so small that a tile stays in the processor's cache.
+_TILE = (512, 2048)
 # In a tile's buffer the first bit of `usable` marks a pixel that may be used, the second one that the first pass found.
 
 
