@@ -149,7 +149,7 @@ def detect_optical(
 
     From one scene each of Santos, Valencia and Genoa (the sample ``sen2ships``, hand labels, most of them of berthed
     ships), F1 at 200 m is 0.51, 0.32 and 0.51; 15 of 15, 3 of 3 and 3 of 4 ships with 200 m of water around them are
-    found. F1 moves by up to 0.13 when a constant moves by 30 %: figures of single ports say no more than that.
+    found. F1 moves by up to 0.15 when a constant moves by 30 %: figures of single ports say no more than that.
 
     A snapshot shows what was there at one hour. Small craft are far more numerous than ships of commerce.
 
