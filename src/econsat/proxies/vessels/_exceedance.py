@@ -78,7 +78,8 @@ def exceedance(
     pfa : float
         Probability of false alarm a pixel, between 0 and 1.
     looks : float, optional
-        Equivalent number of looks; default estimated from the image (`estimate_looks`).
+        Equivalent number of looks; default estimated from the image (`estimate_looks`). Give them for a lazy image
+        larger than memory: its chunks are held until they have been estimated.
     water : xarray.DataArray or numpy.ndarray of bool, optional
         Where the sea is, on the image's grid. Land never exceeds and is in no ring. Without it all is taken for sea.
     guard_m, background_m : float
