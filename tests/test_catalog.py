@@ -34,8 +34,14 @@ def test_the_bundled_catalog_lists_its_collections() -> None:
     catalog = econsat.open_catalog("bundled")
     assert catalog.name == "bundled"
     frame = catalog.collections().set_index("id")
-    assert frame.index.tolist() == ["city-lights-simulated", "dmsp-lights", "landsat", "population", "viirs-radiance"]
-    assert frame["items"].tolist() == [60, 1, 2, 1, 1]
+    assert frame["items"].to_dict() == {
+        "city-lights-simulated": 60,
+        "dmsp-lights": 1,
+        "landsat": 2,
+        "population": 1,
+        "port-radar-simulated": 27,
+        "viirs-radiance": 1,
+    }
     assert frame.loc["dmsp-lights", "bbox"] == (-180.0, -90.0, 180.0, 90.0)
     assert frame.loc["landsat", "start"] == pd.Timestamp("1999-04-18", tz="UTC")
     assert frame["licence"].notna().all()
@@ -46,14 +52,15 @@ def test_all_bundled_items_are_found_with_hrefs_that_exist() -> None:
     real = [item.id for item in items if not item.properties["econsat:synthetic"]]
     assert real == ["bdi-ghspop", "night-dmsp", "olinda-l7", "bdi-viirs", "foz-l8"]
     assert sum(item.collection_id == "city-lights-simulated" for item in items) == 60
+    assert sum(item.collection_id == "port-radar-simulated" for item in items) == 27
     for item in items:
         for asset in item.assets.values():
             assert Path(asset.href).is_absolute()
             assert Path(asset.href).is_file()
     search = items.extra_fields.pop("econsat:search")
-    assert items.extra_fields == {"econsat:catalog": "bundled", "econsat:matched": 65, "econsat:returned": 65}
+    assert items.extra_fields == {"econsat:catalog": "bundled", "econsat:matched": 92, "econsat:returned": 92}
     assert {search[key] for key in ("collections", "bounds", "period", "filter")} == {None}
-    assert (search["catalog"], search["matched"], search["returned"]) == ("bundled", 65, 65)
+    assert (search["catalog"], search["matched"], search["returned"]) == ("bundled", 92, 92)
 
 
 def test_a_snapshot_that_is_not_there_is_an_error() -> None:

@@ -161,6 +161,7 @@ def test_the_bundled_catalog_is_listed_with_its_items() -> None:
         "dmsp-lights",
         "landsat",
         "population",
+        "port-radar-simulated",
         "viirs-radiance",
     ]
     assert any(line.split()[:2] == ["bdi-viirs", "viirs-radiance"] for line in items.splitlines())
