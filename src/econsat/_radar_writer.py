@@ -23,7 +23,6 @@ __all__ = ["RadarScene", "ambiguity_shift", "make_radar_scene"]
 
 Array = NDArray[np.float64]
 
-_EARTH = 6_371_008.8
 _COLUMNS = ["length_m", "width_m", "heading", "rcs_db"]
 # A hull of 150 m is some 23 m wide: a common ratio of merchant ships, and a choice.
 _SLENDER = 6.5
@@ -31,8 +30,8 @@ _SHORT, _LONG = 50.0, 350.0
 _ROUNDS = 200
 # Metres beyond the hull at which the sidelobes are cut off.
 _SKIRT = 400.0
-# What Sentinel-1's own annotation gives: wavelength, first swath, speed; the height is that of its orbit.
-_WAVELENGTH, _PRF, _SPEED, _HEIGHT = 0.05546576, 1717.128973878037, 7591.0, 693_000.0
+# What Sentinel-1's own annotation gives: wavelength, pulses of the first swath, speed.
+_WAVELENGTH, _PRF, _SPEED = 0.05546576, 1717.128973878037, 7591.0
 _SLANT_RANGE = 830_000.0
 
 
@@ -57,18 +56,18 @@ def ambiguity_shift(
     slant_range_m: float = _SLANT_RANGE,
     prf_hz: float = _PRF,
     speed_m_s: float = _SPEED,
-    height_m: float = _HEIGHT,
 ) -> float:
     r"""Return the distance along the track at which the first azimuth ambiguity of a target appears on the ground.
 
-    .. math:: d = \frac{\lambda R f}{2 V} \cdot \frac{R_e}{R_e + h}
+    .. math:: d = \frac{\lambda R f}{2 V}
 
-    with wavelength, slant range, pulse repetition frequency, the satellite's speed and height: a target answers also
-    at a Doppler frequency one repetition frequency away, and is taken for one that lies where this frequency belongs.
+    with wavelength, slant range, pulse repetition frequency and the satellite's speed: a target answers also at a
+    Doppler frequency one repetition frequency away, and is taken for one that lies where this frequency belongs. The
+    Doppler rate is :math:`2 V V_g / (\lambda R)`, so that the speed of the beam on the ground drops out.
 
     Parameters
     ----------
-    wavelength_m, slant_range_m, prf_hz, speed_m_s, height_m : float, optional
+    wavelength_m, slant_range_m, prf_hz, speed_m_s : float, optional
         By default those of the first swath (IW1) of a Sentinel-1 scene.
 
     Returns
@@ -79,9 +78,9 @@ def ambiguity_shift(
     Examples
     --------
     >>> round(ambiguity_shift())
-    4696
+    5207
     """
-    return wavelength_m * slant_range_m * prf_hz / (2 * speed_m_s) * _EARTH / (_EARTH + height_m)
+    return wavelength_m * slant_range_m * prf_hz / (2 * speed_m_s)
 
 
 def make_radar_scene(
