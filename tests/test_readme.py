@@ -23,7 +23,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 def test_the_library_example_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"(?s)```python\n(.*?)```", README)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     names: dict[str, object] = {}
     with pytest.warns(UndatedWarning):
         exec(compile(blocks[0], "README.md", "exec"), names)
@@ -31,14 +31,17 @@ def test_the_library_example_runs(tmp_path, monkeypatch):
     assert names["lights"]["value"].notna().all()
     with pytest.warns((SyntheticDataWarning, CoverageWarning)):
         exec(compile(blocks[1], "README.md", "exec"), names)
+    with pytest.warns(SyntheticDataWarning):
+        exec(compile(blocks[3], "README.md", "exec"), names)
+    assert len(names["ships"]) > 3
     assert names["lockdown"]["upper"]["harbour"] < 0
     # the others need a network; what they name must be there
-    for module, name in re.findall(r"\b(econsat|earthdata)\.(\w+)", "".join(blocks[2:]).split("\n\n", 1)[1]):
+    for module, name in re.findall(r"\b(econsat|earthdata)\.(\w+)", (blocks[2] + blocks[4]).split("\n\n", 1)[1]):
         assert hasattr(econsat if module == "econsat" else earthdata, name)
 
 
 def test_the_example_over_any_link_runs_on_a_small_catalog(tmp_path, monkeypatch):
-    block = re.findall(r"(?s)```python\n(.*?)```", README)[3]
+    block = re.findall(r"(?s)```python\n(.*?)```", README)[4]
     raster = make_raster(
         tmp_path / "luxembourg.tif", np.full((600, 600), 2900, "uint16"), bounds=(5.6, 49.4, 6.6, 50.3), nodata=0
     )

@@ -51,9 +51,9 @@ def label_dates(axis: Axis) -> None:
     """Write so few dates that they do not run into each other on the narrowest axes."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
-    places = AutoDateLocator(minticks=2, maxticks=6)
+    places = AutoDateLocator(minticks=2, maxticks=6)  # type: ignore[no-untyped-call]
     axis.set_major_locator(places)
-    axis.set_major_formatter(ConciseDateFormatter(places))
+    axis.set_major_formatter(ConciseDateFormatter(places))  # type: ignore[no-untyped-call]
 
 
 def label_short(axis: Axis) -> None:

@@ -57,10 +57,10 @@ def estimate_looks(image: Any, *, water: Any = None) -> float:
 
     In blocks of 32 x 32 pixels the looks are :math:`\bar I^2 / s^2`. Blocks that hold ships, fronts or swell have
     fewer, and are trimmed: those more than 2.5 standard deviations from the median (by the median absolute deviation,
-    in the logarithm, until none is left). Fewer than 2.5 looks have no product with several looks: then ships lie in most
-    blocks, and are taken out of them first, with 50 m around all that is 12 times as bright as the block's median. The
-    result is the inverse of the mean of :math:`s^2 / \bar I^2` over the
-    others, with :math:`s^2` scaled up by what correlated neighbours take from it.
+    in the logarithm, until none is left). Where that leaves fewer than 2.5 looks, ships lie in most blocks: they are
+    taken out first, with five pixels around all that is 12 times as bright as the block's median. The result is the
+    inverse of the mean of :math:`s^2 / \bar I^2` over the others, with :math:`s^2` scaled up by what correlated
+    neighbours take from it.
 
     Parameters
     ----------
