@@ -195,3 +195,33 @@ class TestRefuses:
     def test_a_split_without_the_column(self) -> None:
         with pytest.raises(ParameterError, match="no column 'near_shore'"):
             vessels.score(_table([(0, 0)]), _table([(0, 0)]), near_shore=True)
+
+
+def test_land_about_the_antipode_is_far() -> None:
+    ships = _table([(174.8, -41.3), (176.0, -40.9)], crs="EPSG:4326", origin=(0.0, 0.0))
+    land = gpd.GeoSeries([box(-10, 36, 120, 70), box(-180, -90, 180, -60)], crs="EPSG:4326")
+    assert vessels.score(ships, ships, near_shore=land)["near_shore"]["tp"] == 0
+
+
+def test_distances_from_a_shore_hold_for_ships_far_apart() -> None:
+    places = [(3.0, 51.5), (-46.0, -24.0), (179.999, -17.0)]
+    ships = _table(places, crs="EPSG:4326", origin=(0.0, 0.0))
+    # a piece of land 2 to 4 km away from each, the last beyond the antimeridian
+    land = gpd.GeoSeries(
+        [box(2.99, 51.53, 3.01, 51.56), box(-46.1, -24.1, -46.03, -23.9), box(-179.98, -17.1, -179.9, -16.9)],
+        crs="EPSG:4326",
+    )
+    geod, apart = Geod(ellps="WGS84"), []
+    for (lon, lat), edge in zip(places, [(3.0, 51.53), (-46.03, -24.0), (-179.98, -17.0)], strict=True):
+        apart.append(geod.inv(lon, lat, *edge)[2] / 1000)
+    for km in (1.5, *(one * share for one in apart for share in (0.998, 1.002))):
+        near = vessels.score(ships, ships, near_shore=land, near_shore_km=km)["near_shore"]["tp"]
+        assert near == sum(one < km for one in apart)
+
+
+def test_a_column_of_text_does_not_pass_for_true() -> None:
+    ships = _table([(0, 0), (1000, 0)]).assign(near_shore=["False", "True"])
+    with pytest.raises(ParameterError, match="near_shore"):
+        vessels.score(ships, ships, near_shore=True)
+    numbers = ships.assign(near_shore=[0, 1])
+    assert vessels.score(numbers, numbers, near_shore=True)["near_shore"]["tp"] == 1

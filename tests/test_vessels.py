@@ -531,3 +531,26 @@ class TestWesthinder:
         found = _ambiguity.bearing_at(heading, np.array([51.43]), image.slant_range.to_numpy()[500, 500:501])
         assert found[0] == pytest.approx(-11.1, abs=1.0)
         assert _step(radar)["ambiguities"] == "looked for: slant range of the image"
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        # looks estimated from the sea hold its texture: it would pass for gamma-distributed
+        ({"clutter": "k", "looks": None}, "`looks`"),
+        ({"clutter": "gamma", "shape": 3.0}, "`shape`"),
+        ({"pfa": None}, "`pfa`"),
+        ({"pfa": "1e-7"}, "`pfa`"),
+        ({"azimuth": 5175.0}, "`azimuth`"),
+    ],
+)
+def test_arguments_that_name_no_test_are_refused(options: dict[str, Any], named: str) -> None:
+    image = _with(_sea((60, 60)), (30, 30, 3, 8))
+    with pytest.raises(ParameterError, match=named):
+        _detected(image, **options)
+
+
+def test_wrong_arguments_are_told_even_without_sea() -> None:
+    image = _sea((60, 60))
+    with pytest.raises(ParameterError, match="`pfa`"):
+        _detected(image, water=~_water(image), looks=None, pfa=2.0)

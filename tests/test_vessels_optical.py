@@ -302,3 +302,43 @@ def test_background_is_that_of_the_sea_alone():
     mean, sd = background(values, sea, step=(10, 10), window_m=1000)
     assert abs(mean[:, :200] - 0.02).max() < 3e-4
     assert abs(sd[:, :200] / 0.002 - 1).max() < 0.1
+
+
+def test_a_mask_of_numbers_is_not_taken_for_a_classification():
+    scene = port([(120, 80, 4, 20)])
+    mask = xr.zeros_like(scene.nir, dtype="uint8")
+    mask[:20] = 1
+    with pytest.raises(ParameterError, match="Boolean"):
+        detect_optical(scene, cloud=mask)
+    assert len(detect_optical(scene, cloud=mask.astype(bool))) == 1
+
+
+def test_what_a_cloud_mask_does_not_cover_is_hidden():
+    scene = port([(120, 80, 4, 20), (160, 150, 4, 20)])
+    found = detect_optical(scene, cloud=xr.zeros_like(scene.nir, dtype=bool).isel(x=slice(0, 120)))
+    assert len(found) == 1
+    step = found.attrs["provenance"]["steps"][-1]
+    assert step["share_masked"] == pytest.approx(0.4, abs=0.01)
+
+
+def test_no_data_of_a_water_mask_is_not_water():
+    scene = port([(120, 80, 4, 20), (160, 150, 4, 20)])
+    water = xr.ones_like(scene.nir, dtype="uint8")
+    water[:, 120:] = 255
+    for mask in (water.rio.write_nodata(255), water.rio.write_nodata(255)[::2, ::2]):
+        found = detect_optical(scene, water=mask)
+        assert [round(p.x, -2) for p in found.geometry] == [500_900.0]
+
+
+def test_a_band_of_20_m_merged_without_resampling_is_refused():
+    scene = port([(120, 80, 4, 20)])
+    coarse = scene.swir16[::2, ::2].reindex_like(scene.nir)
+    with pytest.raises(GridError, match="coarser"):
+        detect_optical(scene.assign(swir16=coarse))
+
+
+def test_no_data_stays_no_data_with_the_offset_added():
+    scene = port([(120, 80, 4, 20)])
+    hidden = scene.where(scene.x < scene.x[150], -0.1)
+    step = detect_optical(hidden).attrs["provenance"]["steps"][-1]
+    assert step["share_valid"] == pytest.approx(0.75)

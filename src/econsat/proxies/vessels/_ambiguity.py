@@ -107,6 +107,8 @@ def bearing_at(heading: Floats, lat: Floats, slant_range_m: Floats) -> Floats:
 
 def track_of(attrs: Mapping[Any, Any], given: Mapping[str, Any] | None) -> tuple[Track | None, str]:
     """Read what is known of the track from an image's attrs and the caller, or say why ghosts cannot be told."""
+    if given is not None and not isinstance(given, Mapping):
+        raise ParameterError(f"`azimuth` must be a mapping of {', '.join(_KEYS)}; got {type(given).__name__}.")
     given = dict(given or {})
     strange = sorted(set(given) - set(_KEYS))
     if strange:

@@ -12,7 +12,7 @@ from econsat.proxies._layer import is_number, record
 from econsat.proxies.vessels import _ambiguity
 from econsat.proxies.vessels._clutter import texture, threshold
 from econsat.proxies.vessels._components import objects
-from econsat.proxies.vessels._exceedance import exceedance, intensity, windows
+from econsat.proxies.vessels._exceedance import check, exceedance, intensity, windows
 from econsat.proxies.vessels._fixed import is_fixed
 from econsat.proxies.vessels._looks import looks_of
 from econsat.proxies.vessels._patches import Seen, looked_at
@@ -177,6 +177,7 @@ def detect(
     )
     if not is_number(min_px) or min_px < 1 or min_px != int(min_px):
         raise ParameterError(f"`min_px` must be a whole number of 1 or more; got {min_px!r}.")
+    check(pfa, looks, clutter, shape, censor)
     layer = intensity(flat(image))
     place = place_of(layer)
     layer = layer.transpose(place.y_dim, place.x_dim)

@@ -18,7 +18,7 @@ from econsat.proxies.vessels._clutter import PIXELS_PER_CELL, as_blocks, lattice
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Windows", "exceedance", "intensity", "pixel_size", "windows"]
+__all__ = ["Windows", "check", "exceedance", "intensity", "pixel_size", "windows"]
 
 #: Fewest pixels of sea in a ring by which a pixel is judged.
 MIN_BACKGROUND = 200
@@ -135,7 +135,7 @@ def exceedance(
     >>> hits.attrs["provenance"]["steps"][-1]["guard_px"]
     [41, 41]
     """
-    _check(pfa, looks, clutter, shape, censor)
+    check(pfa, looks, clutter, shape, censor)
     layer = intensity(image)
     y_dim, x_dim = _dims(layer)
     across = windows(layer, guard_m=guard_m, background_m=background_m, pixel_m=pixel_m)
@@ -186,7 +186,8 @@ def exceedance(
     return out
 
 
-def _check(pfa: Any, looks: Any, clutter: Any, shape: Any, censor: Any) -> None:
+def check(pfa: Any, looks: Any, clutter: Any, shape: Any, censor: Any) -> None:
+    """Refuse arguments that name no distribution of the sea, or no probability."""
     if clutter not in ("gamma", "k"):
         raise ParameterError(f"`clutter` must be 'gamma' or 'k'; got {clutter!r}.")
     if clutter == "k" and looks is None:
@@ -199,6 +200,8 @@ def _check(pfa: Any, looks: Any, clutter: Any, shape: Any, censor: Any) -> None:
             raise ParameterError(f"`{name}` is a probability between 0 and 1; got {value!r}.")
     threshold(pfa, looks=4.4 if looks is None else looks)
     if shape is not None:
+        if clutter == "gamma":
+            raise ParameterError(f"`shape` ({shape!r}) is the order of K-distributed sea; give `clutter` 'k' with it.")
         threshold(pfa, looks=4.4, family="k", shape=shape)
 
 

@@ -117,6 +117,9 @@ def read_scene(bands: Any, *, name: str = "bands") -> Scene:
         _check_units(values, str(variable), name)
     # a product without data is 0 in every band at once; one band alone reaches 0 over dark water
     valid = ~np.logical_and.reduce([values == 0 for values in arrays.values()])
+    # and -0.1 in every band where the offset of newer products was added to that 0
+    valid &= ~np.logical_and.reduce([np.abs(values + 0.1) < 1e-6 for values in arrays.values()])
+    _check_resolution(arrays, name)
     for values in arrays.values():
         valid &= ~np.isnan(values)
     x, y = (np.asarray(first[dim].to_numpy(), dtype=np.float64) for dim in (xdim, ydim))
@@ -146,6 +149,19 @@ def _check_units(values: Floats, variable: str, name: str) -> None:
             SuspectDataWarning,
             stacklevel=4,
         )
+
+
+def _check_resolution(arrays: dict[str, Floats], name: str) -> None:
+    """Refuse a band whose rows or columns are missing in between, as those of a coarser grid are that was merged."""
+    for axis, what in ((1, "rows"), (0, "columns")):
+        there = np.isfinite(arrays["nir"]).any(axis=axis)
+        for key, values in arrays.items():
+            has = np.asarray(np.isfinite(values).any(axis=axis))[there]
+            if has.size > 3 and np.count_nonzero(has[1:] != has[:-1]) > has.size / 4:
+                raise GridError(
+                    f"{key!r} of `{name}` is missing in {int((~has).sum())} of {has.size} {what}, here and there: it "
+                    "seems to be of a coarser grid. Resample it first: coarse.rio.reproject_match(fine)."
+                )
 
 
 def pixel_metres(
@@ -242,8 +258,14 @@ def hidden_by(bands: xr.Dataset, scene: Scene, cloud: Any) -> Mask | None:
         raise ParameterError(f"`cloud` must be an xarray DataArray; got {type(cloud).__name__}.")
     values = _laid(cloud, scene, "cloud")
     if cloud.dtype == bool:
-        return np.asarray(values > 0)
+        # beyond the mask it is not known
+        return np.asarray((values > 0) | ~np.isfinite(values))
     seen = np.unique(values[np.isfinite(values)])
+    if seen.tolist() == [0, 1]:
+        raise ParameterError(
+            "`cloud` holds 0 and 1 only. As a scene classification both are no data; if it is a mask, make it Boolean: "
+            "cloud.astype(bool)."
+        )
     if seen.size and (seen.min() < 0 or seen.max() > 11 or (seen % 1).any()):
         raise ParameterError(
             f"`cloud` holds values from {seen.min():g} to {seen.max():g}; it is Boolean, or a scene classification "
@@ -278,6 +300,12 @@ def _laid(raster: xr.DataArray, scene: Scene, name: str) -> NDArray[np.float32]:
     xdim, ydim = spatial_dims(raster)
     raster = raster.squeeze([d for d in raster.dims if d not in (xdim, ydim)], drop=True).transpose(ydim, xdim)
     own = spatial_dims(scene.template)
+    nodata = raster.rio.nodata
+    if nodata is not None and raster.dtype != bool:
+        raster = raster.where(raster != nodata).assign_attrs(
+            {key: value for key, value in raster.attrs.items() if key != "_FillValue"}
+        )
+        raster.encoding = {}
     same = raster.shape == scene.valid.shape and all(
         np.allclose(raster[a].to_numpy(), scene.template[b].to_numpy(), rtol=0, atol=1e-3 * abs(s))
         for a, b, s in zip((xdim, ydim), own, scene.template.rio.resolution(), strict=True)

@@ -25,6 +25,8 @@ __all__ = ["match", "positions", "score"]
 # A projection whose scale is within this share of 1 where the points lie is taken at its word. UTM is within 0.001 in
 # its own zone.
 _TRUE_SCALE = 0.01
+# Within a cell of this side distances from its middle are true to a thousandth.
+_CELL_DEGREES = 5.0
 
 
 def score(
@@ -294,24 +296,52 @@ def _column(table: Any, name: str) -> Mask:
     column = table["near_shore"]
     if column.isna().any():
         raise ParameterError(f"`{name}` does not say of {int(column.isna().sum())} row(s) whether they are near_shore.")
-    return np.asarray(column, dtype=bool)
+    truths = column.to_numpy(dtype=object)
+    if not all(isinstance(one, bool | np.bool_) or (is_number(one) and one in (0, 1)) for one in truths):
+        # text read from a file would all be true
+        raise ParameterError(
+            f"`{name}` has a column 'near_shore' of {column.dtype}, not of true and false; make it Boolean first."
+        )
+    return np.asarray(truths, dtype=bool)
 
 
 def _within(points: Any, shore: Any, km: float) -> Mask:
     """Whether points lie within a distance of a shore or on land."""
-    if not len(points):
-        return np.zeros(0, dtype=bool)
-    lon, lat = degrees(points.x.to_numpy(), points.y.to_numpy(), points.crs)
-    # Centred on the points, so that the antimeridian is far and distances are true to a thousandth.
-    turned = np.degrees(np.angle(np.exp(1j * np.radians(lon)).mean()))
-    local = pyproj.CRS.from_proj4(f"+proj=aeqd +lat_0={lat.mean():.6f} +lon_0={turned:.6f} +datum=WGS84 +units=m")
-    line = shore.geometry.to_crs(local)
-    line = line[~(line.isna() | line.is_empty)]
-    if line.empty:
-        return np.zeros(len(points), dtype=bool)
-    here = points.to_crs(local)
-    tree = line.sindex
-    rows = np.unique(tree.query(here.to_numpy(), predicate="dwithin", distance=km * 1000.0)[0])
     out = np.zeros(len(points), dtype=bool)
-    out[rows] = True
+    if not len(points):
+        return out
+    lon, lat = degrees(points.x.to_numpy(), points.y.to_numpy(), points.crs)
+    # Each part of the Earth for itself, or distances far from the middle would be stretched.
+    cell = np.stack([np.floor(lon / _CELL_DEGREES), np.floor(lat / _CELL_DEGREES)], axis=-1)
+    of_point = np.unique(cell, axis=0, return_inverse=True)[1].ravel()
+    for one in range(int(of_point.max()) + 1):
+        here = np.flatnonzero(of_point == one)
+        middle = float(lon[here].mean()), float(lat[here].mean())
+        local = pyproj.CRS.from_proj4(f"+proj=aeqd +lat_0={middle[1]:.6f} +lon_0={middle[0]:.6f} +datum=WGS84 +units=m")
+        line = _beside(shore.geometry, lon[here], lat[here], km).to_crs(local)
+        line = line[~(line.isna() | line.is_empty)]
+        if not line.empty:
+            to_local = points.iloc[here].to_crs(local).to_numpy()
+            rows = np.unique(line.sindex.query(to_local, predicate="dwithin", distance=km * 1000.0)[0])
+            out[here[rows]] = True
     return out
+
+
+def _beside(shore: Any, lon: Floats, lat: Floats, km: float) -> Any:
+    """Return the part of a shore in degrees about points in degrees; another shore as it is."""
+    if not pyproj.CRS.from_user_input(shore.crs).is_geographic:
+        return shore
+    import geopandas as gpd
+    import shapely
+
+    # A polygon about the antipode of the points would be turned inside out by their projection.
+    shore = shore.to_crs(4326)
+    margin = 2.0 * km / 111.0 + 0.1
+    low, high = max(-90.0, lat.min() - margin), min(90.0, lat.max() + margin)
+    wide = min(180.0, margin / max(1e-6, np.cos(np.radians(max(abs(low), abs(high))))))
+    parts = []
+    for turn in (-360.0, 0.0, 360.0):
+        cut = shapely.clip_by_rect(shore.to_numpy(), lon.min() - wide + turn, low, lon.max() + wide + turn, high)
+        parts.append(cut[~(shapely.is_missing(cut) | shapely.is_empty(cut))])
+    # The cut's long sides follow parallels, which are no straight lines once projected.
+    return gpd.GeoSeries(shapely.segmentize(np.concatenate(parts), margin / 5), crs=4326)
