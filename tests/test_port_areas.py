@@ -157,3 +157,8 @@ def test_the_anchorage_of_westhinder_holds_the_bright_ships_of_its_image(samples
     inside = points.within(regions.port_areas("Westhinder").union_all())
     assert n >= 16
     assert inside.all()
+
+
+@pytest.mark.parametrize("name", ["Genoa", "genoa ", "Genoa, Italy", "Genova", "ITGOA", "itgoa"])
+def test_genoa_is_found_by_either_name(name: str) -> None:
+    assert regions.port_areas(name).index.tolist() == regions.port_areas("ITGOA").index.tolist()

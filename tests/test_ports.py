@@ -772,3 +772,99 @@ def test_the_dispersion_of_real_series() -> None:
     assert phi.idxmax() == "st tropez"
     assert 1.5 < phi.median() < 3.0
     assert max(facts["longest_gap_d"] for facts in spread.values()) == 85.0
+
+
+# -- what users pass ---------------------------------------------------------------------------------------------------
+
+
+def in_time(times: Any) -> gpd.GeoDataFrame:
+    return vessels([("", 3.1, 51.1)] * len(times)).drop(columns="pass").assign(time=times)
+
+
+@pytest.mark.parametrize("how", ["text", "filtered passes", "named passes", "text keys"])
+def test_detections_find_their_pass_by_time(how: str) -> None:
+    passes, seen = THREE.drop(columns="pass"), in_time(list(THREE["time"][1:]))
+    if how == "text":
+        seen["time"] = seen["time"].astype("str")
+    elif how == "filtered passes":
+        passes = passes[passes["time"] > "2020-01-10"]
+    elif how == "named passes":
+        passes = THREE
+    found: Any = seen
+    if how == "text keys":
+        found = {str(time): seen[seen["time"] == time].drop(columns="time") for time in seen["time"]}
+    table = ports.activity(found, areas_of("anchorage"), passes=passes, by="pass")
+    assert table["count"].iloc[-2:].tolist() == [1.0, 1.0]
+
+
+def test_detections_without_a_time_or_flags_are_refused_by_name() -> None:
+    areas = areas_of("anchorage")
+    with pytest.raises(ParameterError, match="`detections` has no time in row 1"):
+        ports.activity(in_time([THREE["time"][0], pd.NaT]), areas, passes=THREE)
+    seen = vessels([("a", 3.1, 51.1)])
+    with pytest.raises(ParameterError, match="no column 'flags'"):
+        ports.activity(seen, areas, passes=THREE, without=("fixed",))
+    with pytest.raises(ParameterError, match="`without` is a tuple"):
+        ports.activity(seen.assign(flags="fixed"), areas, passes=THREE, without="fixed")  # type: ignore[arg-type]
+    none = ports.activity({"a": seen.iloc[:0]}, areas, passes=THREE, without=("fixed",))
+    assert none["value"].dropna().tolist() == [0.0, 0.0]
+
+
+def test_detections_outside_the_areas_are_told() -> None:
+    seen = vessels([("a", 51.1, 3.1), ("a", 3.1, 51.1)])
+    notes = ports.activity(seen, areas_of("anchorage"), passes=THREE).attrs["notes"]
+    assert "1 of 2 detections lie outside the areas and are not counted" in notes
+
+
+def test_passes_without_a_coverage_are_told() -> None:
+    passes = THREE.assign(coverage=[1.0, np.nan, 1.0])
+    table = ports.activity(vessels([("b", 3.1, 51.1)]), areas_of("anchorage"), passes=passes)
+    assert "1 of them have no coverage, or no count" in table.attrs["notes"]
+
+
+def test_two_ports_of_one_name_are_two_regions() -> None:
+    areas = pd.concat([areas_of("anchorage", port="Venice"), areas_of("anchorage", port="Venice", lon=8.0)])
+    areas = areas.assign(locode=["ITVCE", "USVN3"])
+    table = ports.activity(vessels([("a", 3.1, 51.1)]), areas, passes=THREE, by="pass")
+    assert table.groupby("region")["count"].sum().to_dict() == {"Venice (ITVCE)": 1.0, "Venice (USVN3)": 0.0}
+    assert (table["method"] == "imagery").all()
+
+
+def test_an_index_says_how_the_areas_were_drawn() -> None:
+    times = pd.date_range("2019-01-05", "2020-12-20", freq="10D")
+    seen, passes = in_time(times.repeat(3)), passes_of(times)
+    areas = areas_of("anchorage", method="box")
+    both = ports.activity(seen, areas, passes=passes, reference="2019")
+    assert both["indicator"].nunique() == 2
+    assert (both["method"] == "box").all()
+    by_pass = ports.activity(seen, areas, passes=passes, by="pass")
+    assert (ports.index(by_pass, reference="2019")["method"] == "box").all()
+
+
+def test_an_index_without_a_look_is_an_error_that_says_so() -> None:
+    seen = counts_of(["2019-03-03", "2020-03-03"], [np.nan, np.nan])
+    with pytest.raises(ModelError, match="no pass that saw its area"):
+        ports.index(seen, reference="2019")
+    with pytest.raises(ModelError, match="no vessel in the period nor in the reference"):
+        ports.index(seen.assign(count=0), reference="2019")
+
+
+def test_loglinear_with_as_many_levels_as_passes_is_quiet_and_has_no_interval() -> None:
+    seen = counts_of(["2019-01-05", "2019-02-05", "2020-01-05", "2020-02-05"], [4, 8, 2, 4])
+    found = ports.index(seen, reference="2019", period="2020", method="loglinear").iloc[0]
+    assert found["value"] == pytest.approx(0.5)
+    assert np.isnan(found["lower"])
+
+
+def test_congestion_refuses_parts_that_do_not_fit() -> None:
+    seen = counts_of(pd.date_range("2020-01-01", periods=30, freq="6D"), 5)
+    month, season = ports.activity(counts=seen), ports.activity(counts=seen, by="season")
+    with pytest.raises(ModelError, match="of different periods"):
+        ports.congestion(month, season)
+    for rates in (pd.Series(3.0, index=month["time"]), pd.Series([3.0, 4.0], index=["port", "port"])):
+        with pytest.raises(ParameterError, match="Series by region"):
+            ports.congestion(month, month, arrivals=rates)
+    columns = {"region": "port", "time": month["time"], "value": 60.0, "lower": 50.0, "upper": 70.0}
+    rate = indicators.make(columns, indicator="arrivals", unit="1", freq="MS", interval=0.8)
+    with pytest.raises(ModelError, match=r"level 0\.8"):
+        ports.congestion(month, month, arrivals=rate)

@@ -32,6 +32,8 @@ COLUMNS = [
 ]
 # The points of ports lie 1 to 24 km from the terminals. Those of these two lie 21 and 19 km inland.
 _BOX_KM = 15.0
+# The table of ports has the local name of this one.
+_ALSO = {"genoa": "ITGOA", "genoa, italy": "ITGOA"}
 _WIDER_BOX_KM = {"NLRTM": 30.0, "CNSHA": 30.0}
 
 
@@ -93,6 +95,8 @@ def port_areas(port: str | None = None, *, kind: str | None = None) -> gpd.GeoDa
     drawn = _bundled.port_areas()[COLUMNS]
     if port is None:
         return drawn.copy() if kind is None else drawn[drawn["kind"] == kind].copy()
+    if isinstance(port, str):
+        port = _ALSO.get(port.strip().lower(), port)
     hits = drawn[_named(drawn, port)]
     if hits.empty:
         return _box(regions.port(port), kind)

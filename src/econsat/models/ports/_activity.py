@@ -65,7 +65,8 @@ def activity(
         of counts, as for `counts`, is understood too.
     areas : GeoDataFrame
         Areas with `kind` (``"anchorage"`` or ``"harbour"``), as from `econsat.regions.port_areas`. The region of the
-        result is the column `port` or `region`, else the index; areas of one region and kind count together.
+        result is the column `port` or `region`, else the index; areas of one region and kind count together. Ports of
+        one name that differ in the column `locode` are told apart, as ``"Venice (ITVCE)"``.
     passes : pandas.DataFrame
         One row a pass, also of those in which no vessel was found: `time`, and where known `relative_orbit`,
         `platform`, `coverage` (share of the areas that the pass saw, 0 to 1) and `pass` (its name, else the index, else
@@ -87,7 +88,7 @@ def activity(
     without : tuple of str
         Detections with one of these flags are not counted.
     min_coverage : float
-        Passes that saw less of an area count as not having seen it.
+        Passes that saw less of an area, or whose coverage is missing where others have it, count as not having seen it.
     min_passes : int
         Periods with fewer passes are missing.
     dispersion : float, optional
@@ -165,6 +166,9 @@ def activity(
     hidden = int((~seen).sum())
     if hidden:
         notes.append(f"{hidden} of {len(rows)} looks saw less than {min_coverage:g} of the area and count as not seen")
+        unsaid = int(rows["coverage"].isna().sum())
+        if unsaid:
+            notes.append(f"{unsaid} of them have no coverage, or no count")
     rows = rows[seen].sort_values(["indicator", "region", "time"], kind="stable", ignore_index=True)
     if rows.empty:
         raise ModelError(f"No pass saw at least {min_coverage:g} of an area; list the passes, or lower `min_coverage`.")
@@ -179,6 +183,8 @@ def activity(
     for (name, place), own in rows.groupby(["indicator", "region"], sort=False):
         series, facts = _series(own, by, strata, spread, interval, min_passes)
         drawn = {} if areas is None else {"method": method_of(areas, str(name), str(place))}
+        for column, said_so in drawn.items():
+            rows.loc[own.index, column] = said_so
         parts.append(series.assign(region=str(place), indicator=str(name), **drawn))
         about[f"{place}: {name}"] = facts
         if np.isnan(facts["dispersion"]):
@@ -212,7 +218,11 @@ def activity(
         rows, reference=reference, by=by, period=None, strata=strata, spread=spread, interval=interval
     )
     # a reference says nothing on passes one by one that their month does not
-    return indicators.concat([table, compared]) if len(compared) else table
+    if not len(compared):
+        return table
+    out = indicators.concat([table, compared])
+    out.attrs["notes"] = list(dict.fromkeys([*notes, *compared.attrs["notes"]]))
+    return out
 
 
 def _is_counts(value: Any) -> bool:

@@ -59,7 +59,7 @@ def congestion(waiting: pd.DataFrame, working: pd.DataFrame, *, arrivals: Any = 
     ParameterError
         If a table holds several indicators or units, or arrivals are no rate.
     ModelError
-        If the tables share no region and time, or have intervals of different levels.
+        If the tables share no region and time, are of different periods, or have intervals of different levels.
 
     References
     ----------
@@ -81,6 +81,12 @@ def congestion(waiting: pd.DataFrame, working: pd.DataFrame, *, arrivals: Any = 
     levels = {t.attrs["interval"] for t in (left, right)}
     if len(levels) > 1:
         raise ModelError(f"`waiting` and `working` have intervals of different levels ({sorted(levels)}).")
+    freqs = {t.attrs["freq"] for t in (left, right)} - {None}
+    if len(freqs) > 1:
+        raise ModelError(
+            f"`waiting` and `working` are of different periods (freq {' and '.join(sorted(freqs))}); make both by the "
+            "same `by`."
+        )
     both = left.merge(right, on=_KEYS, how="outer", suffixes=("", "_b"), indicator="_found")
     if not (both["_found"] == "both").any():
         raise ModelError(
@@ -195,7 +201,13 @@ def _rates(arrivals: Any, left: pd.DataFrame) -> pd.DataFrame:
     if is_number(arrivals):
         exact = pd.DataFrame({name: float(arrivals) for name in columns}, index=left.index)
     elif isinstance(arrivals, pd.Series):
-        one = left["region"].map(arrivals.rename(index=str).astype("float64"))
+        named = arrivals.rename(index=str)
+        if named.index.has_duplicates or isinstance(arrivals.index, pd.DatetimeIndex | pd.PeriodIndex):
+            raise ParameterError(
+                f"`arrivals` is a Series by region, one row each; its index is {shorten(named.index)}, the regions are "
+                f"{shorten(left['region'].unique())}. For arrivals by time pass a table of indicators."
+            )
+        one = left["region"].map(named.astype("float64"))
         exact = pd.DataFrame(dict.fromkeys(columns, one))
     elif isinstance(arrivals, pd.DataFrame):
         return _rate_table(arrivals, left)
@@ -216,6 +228,10 @@ def _rate_table(arrivals: pd.DataFrame, left: pd.DataFrame) -> pd.DataFrame:
     table = indicators.validate(arrivals)
     if table["indicator"].nunique() != 1:
         raise ParameterError(f"`arrivals` holds the indicators {shorten(table['indicator'])}; pass one of them.")
+    if table["lower"].notna().any() and table.attrs["interval"] != left.attrs["interval"]:
+        raise ModelError(
+            f"`arrivals` have intervals of the level {table.attrs['interval']}, `waiting` of {left.attrs['interval']}."
+        )
     unit, freq = table["unit"].iloc[0].strip(), table.attrs["freq"]
     columns = ["value", "lower", "upper"]
     if unit == "1":

@@ -73,8 +73,16 @@ def count_detections(
     if (areas["kind"] == "harbour").any():
         frames = list(detections.values()) if isinstance(detections, Mapping) else [detections]
         _refuse_berths(water_given, *frames)
+    if isinstance(without, str) or not all(isinstance(flag, str) for flag in without):
+        raise ParameterError(f"`without` is a tuple of flags, such as ('ambiguity',); got {without!r}.")
     keys = keys_of(passes)
     points, key = _points(detections, areas.crs)
+    by_time = not isinstance(detections, Mapping) and "pass" not in detections
+    if by_time or pd.api.types.is_datetime64_any_dtype(key):
+        # detections that name no pass are of the pass at their time, whatever the passes are called
+        keys = same_kind(pd.DatetimeIndex(times_of(passes["time"].array, "passes")))
+    if isinstance(keys, pd.DatetimeIndex):
+        key = pd.Series(times_of(key.array, "detections").array, dtype=keys.dtype)
     strange = pd.Index(key.unique()).difference(keys)
     if len(strange):
         raise ParameterError(
@@ -83,10 +91,12 @@ def count_detections(
         )
     notes = []
     left = pd.Series(np.zeros(len(points), dtype=bool), index=points.index)
-    if without:
+    if without and "flags" not in points and len(points):
+        raise ParameterError("`without` leaves out detections by their flags; `detections` has no column 'flags'.")
+    if without and len(points):
         left = points["flags"].map(lambda text: bool(set(_flags(text)) & set(without)))
         notes.append(f"{int(left.sum())} detections flagged {', '.join(without)} are not counted")
-    points, key = points[~left], key[~left]
+    points, key = points[~left.astype("bool")], key[~left.astype("bool").to_numpy()]
     region = _region_of(areas)
     places = gpd.GeoDataFrame(
         {"region": region, "indicator": [_indicator(kind) for kind in areas["kind"]]},
@@ -98,6 +108,9 @@ def count_detections(
     )
     # areas of one kind may touch or overlap: a vessel is one vessel
     inside = inside.drop_duplicates(["point", "region", "indicator"])
+    outside = len(points) - inside["point"].nunique()
+    if outside:
+        notes.append(f"{outside} of {len(points)} detections lie outside the areas and are not counted")
     both = int(inside.duplicated(["point", "region"]).sum())
     if both:
         notes.append(f"{both} detections lie in an anchorage and a harbour that overlap, and count in both")
@@ -142,7 +155,7 @@ def _points(detections: Any, crs: Any) -> tuple[gpd.GeoDataFrame, pd.Series]:
             return gpd.GeoDataFrame({"flags": []}, geometry=[], crs=crs), pd.Series([], dtype="object")
         full = [part for part in parts if len(part)] or parts[:1]
         points = gpd.GeoDataFrame(pd.concat(full, ignore_index=True), crs=crs)
-        names = same_kind(list(detections))
+        names = same_kind(list(detections), "detections")
         return points, pd.Series(names.repeat([len(frame) for frame in detections.values()]))
     _check_points(detections, "detections")
     column = next((name for name in ("pass", "time") if name in detections), None)
@@ -152,7 +165,7 @@ def _points(detections: Any, crs: Any) -> tuple[gpd.GeoDataFrame, pd.Series]:
             "pass each detection is, or pass a dict of pass to detections."
         )
     points = _named(detections.to_crs(crs).reset_index(drop=True))
-    return points, pd.Series(same_kind(detections[column].array))
+    return points, pd.Series(same_kind(detections[column].array, "detections"))
 
 
 def _named(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
@@ -189,9 +202,19 @@ def _indicator(kind: Any) -> str:
 
 
 def _region_of(areas: gpd.GeoDataFrame) -> list[str]:
-    """Return the port that each area belongs to: its column `port` or `region`, else the index."""
+    """Return the port that each area belongs to: its column `port` or `region`, else the index.
+
+    Ports of one name are told apart by their `locode`.
+    """
     column = next((name for name in ("port", "region") if name in areas), None)
-    return [str(name) for name in (areas[column] if column else areas.index)]
+    names = [str(name) for name in (areas[column] if column else areas.index)]
+    if column != "port" or "locode" not in areas:
+        return names
+    # Venice in Italy and Venice in Louisiana are two ports
+    several = pd.Series(areas["locode"].astype("str").to_numpy()).groupby(names).nunique()
+    return [
+        f"{name} ({code})" if several[name] > 1 else name for name, code in zip(names, areas["locode"], strict=True)
+    ]
 
 
 def method_of(areas: gpd.GeoDataFrame, indicator: str, region: str) -> str:

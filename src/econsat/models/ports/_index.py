@@ -183,6 +183,8 @@ def of_rows(
     if trend and (method != "loglinear" or past[1] < past[0] + pd.DateOffset(years=2)):
         raise ParameterError("`trend` needs method='loglinear' and a `reference` of at least two years.")
     one = None if period is None else span(period, "period")
+    if rows.empty:
+        raise ModelError("`table` holds no pass that saw its area; all counts are missing, or of coverage 0.")
     rows = rows.sort_values(["indicator", "region", "time"], kind="stable", ignore_index=True)
     parts, mixed = [], []
     for (name, place), group in rows.groupby(["indicator", "region"], sort=False):
@@ -194,12 +196,15 @@ def of_rows(
         mixed += [text for pair in pairs if pair.reason is None for text in _across(own, pair, strata)]
         held = spread or _pooled(own, pairs, past, strata, same_season=same_season)
         lines = [_line(own, pair, past, held, interval, method, trend, spread) for pair in pairs]
-        parts.append(pd.DataFrame(lines).assign(region=str(place), indicator=f"{name}_index"))
+        drawn = {"method": group["method"].iloc[0]} if "method" in group else {}
+        parts.append(pd.DataFrame(lines).assign(region=str(place), indicator=f"{name}_index", **drawn))
     out = pd.concat(parts, ignore_index=True)
     said = f"{past[0]:%Y-%m-%d} to {past[1] - pd.Timedelta(days=1):%Y-%m-%d}"
     if out["value"].isna().all():
+        # that gaps and the reference's own periods have no partner is the rule, not what went wrong
+        why = sorted(out["reason"], key=lambda text: str(text).startswith(("the period is part of", "no pass in")))
         raise ModelError(
-            f"Nothing can be compared with {said}: {out['reason'].iloc[0]}. Choose another `reference` or `period`, or "
+            f"Nothing can be compared with {said}: {why[0]}. Choose another `reference` or `period`, or "
             "name fewer `strata`."
         )
     left = int(out["n_left_out"].sum())

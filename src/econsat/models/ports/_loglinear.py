@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -38,6 +40,7 @@ def expected(
         Strata of the passes of `now`, then of `then`.
     """
     import statsmodels.api as sm
+    from statsmodels.tools.sm_exceptions import PerfectSeparationWarning
 
     nothing = Ratio(np.nan, np.nan, np.nan)
     cut = len(now)
@@ -69,7 +72,11 @@ def expected(
     x = design[cut:]
     if np.linalg.matrix_rank(x) < x.shape[1]:
         return nothing, np.nan, np.nan, "the reference's orbits and months do not overlap enough to tell them apart"
-    fit = sm.GLM(count[cut:], x, family=sm.families.Poisson(), offset=np.log(share[cut:])).fit(scale=1.0)
+    with warnings.catch_warnings():
+        # as many levels as passes: the fit is perfect, and below there is no interval then
+        warnings.simplefilter("ignore", PerfectSeparationWarning)
+        warnings.filterwarnings("ignore", "(divide by zero|invalid value) encountered", RuntimeWarning)
+        fit = sm.GLM(count[cut:], x, family=sm.families.Poisson(), offset=np.log(share[cut:])).fit(scale=1.0)
     if spread is None:
         df = float(fit.df_resid)
         spread = Dispersion(max(1.0, float(fit.pearson_chi2) / df), df) if df > 0 else Dispersion(np.nan, 0.0)

@@ -74,11 +74,11 @@ def keys_of(passes: pd.DataFrame) -> pd.Index:
     return same_kind(keys)
 
 
-def same_kind(values: Sequence[Any] | pd.Index) -> pd.Index:
+def same_kind(values: Sequence[Any] | pd.Index, name: str = "passes") -> pd.Index:
     """Return keys that compare: times without a zone in microseconds, all else as it is."""
     index: pd.Index = pd.Index(values)
     if isinstance(index, pd.DatetimeIndex):
-        return pd.DatetimeIndex(times_of(index, "passes"))
+        return pd.DatetimeIndex(times_of(index, name))
     return index
 
 
