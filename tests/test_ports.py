@@ -868,3 +868,12 @@ def test_congestion_refuses_parts_that_do_not_fit() -> None:
     rate = indicators.make(columns, indicator="arrivals", unit="1", freq="MS", interval=0.8)
     with pytest.raises(ModelError, match=r"level 0\.8"):
         ports.congestion(month, month, arrivals=rate)
+
+
+def test_rows_without_a_region_are_not_counted_together() -> None:
+    seen = counts_of(["2020-01-03", "2020-01-15"], [1, 2], region=["a", None])
+    with pytest.raises(ParameterError, match="row 1 has no region"):
+        ports.activity(counts=seen)
+    areas = areas_of("anchorage", "anchorage").assign(port=["a", None])
+    with pytest.raises(ParameterError, match="1 of 2 rows have no 'port'"):
+        ports.activity(vessels([("a", 3.1, 51.1)]), areas, passes=THREE)

@@ -42,6 +42,9 @@ def read_counts(
     out = strata_of(frame)
     out["time"] = times_of(frame["time"].array, "counts").array
     out["count"], out["coverage"] = number, coverage_of(frame, "counts")
+    if "region" in frame and frame["region"].isna().any():
+        row = int(np.flatnonzero(frame["region"].isna())[0])
+        raise ParameterError(f"`counts`: row {row} has no region; name it, or drop the row.")
     out["region"] = frame["region"].astype("str") if "region" in frame else region
     out["indicator"] = indicator
     if "kind" in frame:
@@ -207,6 +210,11 @@ def _region_of(areas: gpd.GeoDataFrame) -> list[str]:
     Ports of one name are told apart by their `locode`.
     """
     column = next((name for name in ("port", "region") if name in areas), None)
+    if column and areas[column].isna().any():
+        raise ParameterError(
+            f"`areas`: {int(areas[column].isna().sum())} of {len(areas)} rows have no {column!r}, so that it is not "
+            "known which count together; fill the column, or drop it to count by the index."
+        )
     names = [str(name) for name in (areas[column] if column else areas.index)]
     if column != "port" or "locode" not in areas:
         return names
