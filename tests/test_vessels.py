@@ -554,3 +554,35 @@ def test_wrong_arguments_are_told_even_without_sea() -> None:
     image = _sea((60, 60))
     with pytest.raises(ParameterError, match="`pfa`"):
         _detected(image, water=~_water(image), looks=None, pfa=2.0)
+
+
+@pytest.mark.parametrize("ships", [0, 20])
+def test_texture_as_wide_as_a_block_is_seen_whole(ships: int) -> None:
+    scene = make_radar_scene(shape=(500, 500), texture=8.0, texture_m=150.0, ships=ships, looks=4.8, seed=1)
+    found = vessels.exceedance(scene.image, pfa=1e-3, looks=4.8, clutter="k")
+    # the moments of blocks give 13 to 14
+    assert _step(found)["shape"] == pytest.approx(8.0, rel=0.2)
+    if not ships:
+        assert float(found.mean()) == pytest.approx(1e-3, rel=0.4)
+
+
+def test_k_clutter_of_lazy_images_is_that_of_images_in_memory() -> None:
+    scene = make_radar_scene(shape=(400, 400), texture=4.0, ships=5, looks=4.8, seed=2)
+    options: dict[str, Any] = {"water": scene.water, "looks": 4.8, "clutter": "k"}
+    whole, parts = (vessels.detect(one, **options) for one in (scene.image, scene.image.chunk(150)))
+    _same(whole, parts)
+    assert _step(whole)["shape"] == _step(parts)["shape"]
+
+
+@pytest.mark.parametrize("clutter", ["gamma", "k"])
+def test_a_lazy_image_without_sea_is_told(clutter: Any) -> None:
+    image = _sea((200, 200)).chunk(100)
+    with pytest.warns(CoverageWarning, match="no pixel of sea"):
+        assert len(_detected(image * np.nan, clutter=clutter)) == 0
+    with pytest.warns(CoverageWarning, match="no pixel of sea"):
+        assert len(_detected(image, water=~_water(image), clutter=clutter)) == 0
+
+
+def test_too_little_sea_for_its_texture_is_told() -> None:
+    with pytest.raises(ParameterError, match="`shape`"):
+        _detected(_sea((60, 60)), clutter="k")

@@ -112,6 +112,13 @@ def texture(image: Any, *, looks: float, water: Any = None) -> float:
     float
         The order parameter, or ``inf`` where it is not above 0 or above 20: there a gamma distribution serves.
 
+    Notes
+    -----
+    Of a texture as wide as the blocks, 320 m, part is taken for a change of the mean, and the order comes out too
+    large: in simulated seas of order 8 with textures of 50, 150 and 300 m it was 9, 14 and infinite. A threshold set by
+    14 was exceeded 3 times as often as it should at 1e-3, and 7 times at 1e-5. `exceedance` and `detect` therefore
+    measure the order about the means they compare with (7.8, 7.4 and 9.9 in such seas).
+
     Examples
     --------
     >>> rng = np.random.default_rng(0)

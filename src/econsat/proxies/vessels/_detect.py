@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from econsat.errors import ParameterError, SizeError
+from econsat.errors import CoverageWarning, ParameterError, SizeError
 from econsat.proxies._layer import is_number, record
 from econsat.proxies.vessels import _ambiguity
-from econsat.proxies.vessels._clutter import texture, threshold
+from econsat.proxies.vessels._clutter import threshold
 from econsat.proxies.vessels._components import objects
 from econsat.proxies.vessels._exceedance import check, exceedance, intensity, windows
 from econsat.proxies.vessels._fixed import is_fixed
-from econsat.proxies.vessels._looks import looks_of
+from econsat.proxies.vessels._looks import looks_of, order_in
 from econsat.proxies.vessels._patches import Seen, looked_at
 from econsat.proxies.vessels._place import Place, degrees, earth_fixed, flat, place_of
 from econsat.proxies.vessels._ships import columns_of, flags_of, lasting, points_of, table_of
@@ -81,7 +82,7 @@ def detect(
     clutter : {"gamma", "k"}, optional
         Distribution of the sea; K for VV with swell or wind, which needs `looks`.
     shape : float, optional
-        Order parameter of the K distribution. Default: estimated from the image.
+        Order parameter of the K distribution. Default: estimated from the sea between the ships.
     min_px : int, optional
         Fewest pixels that touch. A pixel alone is most likely a false alarm. One more is asked of an image that was
         resampled (its provenance says so), which spreads one pixel over several.
@@ -207,7 +208,7 @@ def detect(
     if looks is None:
         looks, step["looks_from"] = looks_of(layer, mask, across)
     if lazy and clutter == "k" and shape is None and looks is not None:
-        shape = texture(layer, looks=looks, water=mask)
+        shape = order_in(layer.data, mask.data, across, looks=looks)
     if looks is None:
         row = column = np.zeros(0, dtype=np.int64)
     else:
@@ -219,6 +220,13 @@ def detect(
         looks, shape = said["looks"], said["shape"]
         step |= {key: said[key] for key in ("factor", "share_missing", "share_land", "share_unjudged")}
         row, column = _places(hits)
+        # of a lazy image `exceedance` cannot tell
+        if lazy and not len(row) and not bool((layer.notnull() & (layer != 0) & mask.data).any()):
+            warnings.warn(
+                "`image` holds no pixel of sea; nothing could be judged, and no ship is found.",
+                CoverageWarning,
+                stacklevel=2,
+            )
     step |= {"looks": looks, "shape": shape}
     found = objects(
         row, column, width=place.shape[1], spacing_m=place.spacing_m, min_px=step["min_px_used"],

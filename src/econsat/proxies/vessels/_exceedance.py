@@ -14,6 +14,7 @@ from econsat.errors import CoverageWarning, GridError, MissingCRSError, Paramete
 from econsat.proxies._layer import is_number, laid_on, pick, record, same_grid
 from econsat.proxies.vessels import _clutter, _kernels
 from econsat.proxies.vessels._clutter import PIXELS_PER_CELL, as_blocks, lattice, looks_of_blocks, threshold
+from econsat.proxies.vessels._looks import order_between_ships, patches
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -88,7 +89,8 @@ def exceedance(
         Distribution of the sea: gamma for speckle alone, K where swell and wind give it texture (as in VV); K needs the
         product's own `looks`.
     shape : float, optional
-        Order parameter of the K distribution; default estimated from the image (`texture`).
+        Order parameter of the K distribution; default estimated from the image, by how pixels that are no ships spread
+        about the means of their rings.
     censor : float or None
         False-alarm probability of the first pass; None for one pass only.
     min_background : int
@@ -357,10 +359,10 @@ def _whole(
     pixels: NDArray[Any], mask: NDArray[Any] | None, given: tuple[Any, Any, Any], options: dict[str, Any]
 ) -> tuple[NDArray[np.bool_], dict[str, Any]]:
     """Return the exceeding pixels of an image in memory, and what the provenance says about it."""
-    parts = _parts(pixels.shape)
+    parts = _parts(pixels.shape, given)
     masks = None if mask is None else [mask[part] for part in parts]
     try:
-        looks, order = _statistics([pixels[part] for part in parts], masks, *given)
+        looks, order = _statistics([pixels[part] for part in parts], masks, *given, _sizes(options))
     except ParameterError:
         if bool((np.isfinite(pixels) & (pixels != 0) & (True if mask is None else mask)).any()):
             raise
@@ -412,12 +414,12 @@ def _lazy(pixels: Any, mask: Any, given: tuple[Any, Any, Any], options: dict[str
         mask = mask.rechunk(pixels.chunks)
         arrays.append(mask)
     if given[0] is not None and (given[1] == "gamma" or given[2] is not None):
-        statistics: Any = _statistics([], None, *given)
+        statistics: Any = _statistics([], None, *given, _sizes(options))
     else:
-        parts = _parts(pixels.shape)
+        parts = _parts(pixels.shape, given)
         masks = None if mask is None else [mask[part] for part in parts]
         later: Any = dask.delayed(_statistics, pure=True)  # type: ignore[attr-defined]
-        statistics = later([pixels[part] for part in parts], masks, *given)
+        statistics = later([pixels[part] for part in parts], masks, *given, _sizes(options))
     return da.map_overlap(  # type: ignore[no-untyped-call]
         _block,
         *arrays,
@@ -438,22 +440,29 @@ def _block(
     return _judge(pixels, mask[0] if mask else None, *statistics, threads=1, **options)[0]
 
 
-def _parts(shape: tuple[int, ...]) -> list[tuple[slice, slice]]:
+def _parts(shape: tuple[int, ...], given: tuple[Any, Any, Any]) -> list[tuple[slice, slice]]:
+    """Return where looks, or with known looks the texture, are measured."""
+    if given[0] is not None:
+        return [] if given[1] == "gamma" or given[2] is not None else patches(shape)
     rows, cols = lattice(shape)
     side = _clutter.BLOCK_PX
     return [(slice(row, row + side), slice(col, col + side)) for row in rows for col in cols]
 
 
 def _statistics(
-    pixels: list[Any], mask: list[Any] | None, looks: float | None, clutter: str, shape: float | None
+    pixels: list[Any],
+    mask: list[Any] | None,
+    looks: float | None,
+    clutter: str,
+    shape: float | None,
+    sizes: dict[str, Any],
 ) -> tuple[float, float]:
-    """Return looks and order parameter of the sea, as given or as measured in blocks of it."""
+    """Return looks and order parameter of the sea, as given or as measured in parts of it."""
     if looks is not None and (clutter == "gamma" or shape is not None):
         return float(looks), float("inf") if clutter == "gamma" or shape is None else float(shape)
-    found = looks_of_blocks(as_blocks(pixels, mask))
     if looks is None:
-        return found, float("inf")
-    return float(looks), _clutter.order_of(found, float(looks))
+        return looks_of_blocks(as_blocks(pixels, mask)), float("inf")
+    return float(looks), order_between_ships(pixels, mask, looks=float(looks), **sizes)
 
 
 def _judge(

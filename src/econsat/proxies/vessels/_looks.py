@@ -1,14 +1,14 @@
-"""The looks of the sea in an image that may be full of ships."""
+"""The looks and the texture of the sea in an image that may be full of ships."""
 
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from econsat.errors import CoverageWarning, ParameterError
-from econsat.proxies.vessels._clutter import estimate_looks, threshold
+from econsat.proxies.vessels._clutter import estimate_looks, order_of, threshold
 from econsat.proxies.vessels._kernels import exceeds
 
 if TYPE_CHECKING:
@@ -16,12 +16,18 @@ if TYPE_CHECKING:
 
     from econsat.proxies.vessels._exceedance import Windows
 
-__all__ = ["looks_of"]
+__all__ = ["looks_of", "order_between_ships", "order_in", "patches"]
 
 # Fewer looks than any multi-look product has: ships, not speckle, spread the blocks of such a sea.
 _FEW_LOOKS = 2.5
 # Half the side of the part that is then looked at.
 _MIDDLE_PX = 750
+# Texture is measured in all of an image of this side, else in three by three patches of a third of it.
+_LARGEST_PX = 1500
+# Fewest pixels of sea for it: those of nine blocks in which looks are measured.
+_FEWEST_PX = 9 * 1024
+# Ships are above the threshold of this probability; of the sea's own peaks, which are its texture, few are.
+_PEAKS = 1e-5
 
 
 def looks_of(layer: xr.DataArray, mask: xr.DataArray, across: Windows) -> tuple[float | None, str]:
@@ -67,3 +73,74 @@ def _looks_between_ships(layer: xr.DataArray, mask: xr.DataArray, across: Window
             break
         looks = float(ratio.mean() ** 2 / ratio.var())
     return looks
+
+
+def patches(shape: tuple[int, ...]) -> list[tuple[slice, slice]]:
+    """Return where in an image its texture is measured."""
+    rows, columns = (
+        [slice(0, n)]
+        if n <= _LARGEST_PX
+        else [slice(int(at), int(at) + _LARGEST_PX // 3) for at in np.linspace(0, n - _LARGEST_PX // 3, 3)]
+        for n in shape
+    )
+    return [(row, column) for row in rows for column in columns]
+
+
+def order_in(pixels: Any, mask: Any, across: Windows, *, looks: float) -> float:
+    """Return the order parameter of the sea in a lazy image; infinite where there is no sea."""
+    import dask
+
+    parts = patches(pixels.shape)
+    seen, seas = dask.compute([pixels[part] for part in parts], [mask[part] for part in parts])  # type: ignore[attr-defined, no-untyped-call]
+    try:
+        return order_between_ships(
+            seen, seas, looks=looks, guard_px=across.guard_px, background_px=across.background_px
+        )
+    except ParameterError:
+        if bool(((pixels != 0) & np.isfinite(pixels) & mask).any()):
+            raise
+        return float("inf")
+
+
+def order_between_ships(
+    pixels: list[Any],
+    mask: list[Any] | None,
+    *,
+    looks: float,
+    guard_px: tuple[int, int],
+    background_px: tuple[int, int],
+) -> float:
+    """Return the order parameter of K-distributed sea, by which pixels spread about the mean of their own ring.
+
+    That is what the threshold is a multiple of. Blocks (`texture`) hold less of a texture as wide as they are, whose
+    mean goes up and down with it: of order 8 and 150 m they see 14. What exceeds, and its neighbours, is left out, or
+    ships would pass for texture; thrice, since the threshold follows from the order.
+    """
+    from scipy import ndimage
+
+    order = 4.0
+    for _ in range(3):
+        family: Any = "gamma" if np.isinf(order) else "k"
+        factor = threshold(_PEAKS, looks=looks, family=family, shape=order)
+        n, total, squares = 0, 0.0, 0.0
+        for k, part in enumerate(pixels):
+            values = np.ascontiguousarray(part, dtype=np.float32)
+            sea = np.isfinite(values) & (values != 0)
+            if mask is not None:
+                sea &= np.asarray(mask[k], dtype=bool)
+            mean = np.full(values.shape, np.nan, dtype=np.float32)
+            hits = exceeds(
+                values, sea, factor=factor, censor=factor, guard_px=guard_px, background_px=background_px,
+                mean_out=mean,
+            )  # fmt: skip
+            quiet = sea & ~ndimage.binary_dilation(hits, np.ones((7, 7), dtype=bool)) & (mean > 0)
+            ratio = values[quiet].astype(np.float64) / mean[quiet]
+            n, total, squares = n + ratio.size, total + float(ratio.sum()), squares + float((ratio**2).sum())
+        spread = n * squares - total**2
+        if n < _FEWEST_PX or spread <= 0:
+            raise ParameterError(
+                f"The texture of the sea cannot be estimated: `image` has {n} pixels of sea that can be judged and "
+                f"vary, and {_FEWEST_PX} are needed. Give its order as `shape`, or `clutter` 'gamma'."
+            )
+        order = order_of(total**2 / spread, looks)
+    return order
