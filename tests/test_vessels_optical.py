@@ -342,3 +342,22 @@ def test_no_data_stays_no_data_with_the_offset_added():
     hidden = scene.where(scene.x < scene.x[150], -0.1)
     step = detect_optical(hidden).attrs["provenance"]["steps"][-1]
     assert step["share_valid"] == pytest.approx(0.75)
+
+
+def test_grids_and_values_that_are_none_are_refused():
+    scene = port([(120, 80, 4, 20)])
+    with pytest.raises(GridError, match="regular"):
+        detect_optical(scene.isel(x=np.r_[0:60, 100:200]))
+    with pytest.raises(GridError, match="regular"):
+        detect_optical(xr.concat([scene, scene.isel(y=[0])], "y"))
+    with pytest.raises(RadiometryError, match="write_nodata"):
+        detect_optical(scene.where(scene.x > scene.x[50], -9999.0))
+    with pytest.raises(ParameterError, match="one pass"):
+        detect_optical(scene, water=xr.ones_like(scene.nir, dtype=bool).expand_dims(time=[0, 1]))
+
+
+def test_polygons_of_water_beyond_the_antimeridian():
+    scene = port([(120, 150, 4, 20)]).drop_vars("spatial_ref")
+    scene = scene.assign_coords(x=179.99 + 1.2e-4 * np.arange(200), y=40 - 9e-5 * np.arange(200)).rio.write_crs(4326)
+    sea = gpd.GeoSeries([box(179, 39, 180, 41), box(-180, 39, -179, 41)], crs=4326)
+    assert len(detect_optical(scene, water=sea)) == 1

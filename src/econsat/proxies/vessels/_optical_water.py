@@ -123,6 +123,12 @@ def read_scene(bands: Any, *, name: str = "bands") -> Scene:
     for values in arrays.values():
         valid &= ~np.isnan(values)
     x, y = (np.asarray(first[dim].to_numpy(), dtype=np.float64) for dim in (xdim, ydim))
+    for axis, at in ((xdim, x), (ydim, y)):
+        steps = np.diff(at)
+        if steps.size and (steps[0] == 0 or np.abs(steps - steps[0]).max() > 0.1 * abs(steps[0])):
+            raise GridError(
+                f"`{name}` has no regular grid: the steps of {axis!r} run from {steps.min()} to {steps.max()}."
+            )
     crs = pyproj.CRS.from_user_input(bands.rio.crs)
     down, across = pixel_metres(crs, x, y, np.array([x.mean()]), np.array([y.mean()]))
     template = first.isel({dim: 0 for dim in first.dims if dim not in (ydim, xdim)}).transpose(ydim, xdim)
@@ -142,6 +148,11 @@ def _check_units(values: Floats, variable: str, name: str) -> None:
         raise RadiometryError(
             f"{variable!r} of `{name}` is not reflectance 0..1: 1 % of it lies above {high:.4g}. It looks like "
             f"{scale}; divide by the scale (Sentinel-2 products from January 2022 on: subtract 1000 before)."
+        )
+    if seen.min() < -1.0:
+        raise RadiometryError(
+            f"{variable!r} of `{name}` holds {float(seen.min()):g}, which no reflectance is. If that stands for no data, "
+            f"say so with .rio.write_nodata({float(seen.min()):g}), or make it NaN."
         )
     if float(np.percentile(seen, 50)) < -0.01 * _TOO_BRIGHT:
         warnings.warn(
@@ -282,7 +293,11 @@ def on_grid(water: Any, scene: Scene, name: str) -> Mask:
     if hasattr(water, "geometry") and hasattr(water, "crs"):
         if water.crs is None:
             raise MissingCRSError(f"The polygons in `{name}` have no CRS. Set it with {name}.set_crs(...).")
-        shapes = list(water.geometry.to_crs(scene.crs))
+        laid = water.geometry.to_crs(scene.crs)
+        shapes = list(laid)
+        if scene.crs.is_geographic:
+            # a scene may run on beyond 180 degrees
+            shapes += [shape for turn in (-360.0, 360.0) for shape in laid.translate(turn)]
     elif hasattr(water, "geom_type"):
         shapes = [water]
     else:
@@ -298,6 +313,8 @@ def on_grid(water: Any, scene: Scene, name: str) -> Mask:
 def _laid(raster: xr.DataArray, scene: Scene, name: str) -> NDArray[np.float32]:
     """Return another raster on the scene's grid, nearest pixels, NaN beyond it."""
     xdim, ydim = spatial_dims(raster)
+    if any(raster.sizes[dim] != 1 for dim in raster.dims if dim not in (xdim, ydim)):
+        raise ParameterError(f"`{name}` has the dims {raster.dims}; pass one pass at a time, as with isel.")
     raster = raster.squeeze([d for d in raster.dims if d not in (xdim, ydim)], drop=True).transpose(ydim, xdim)
     own = spatial_dims(scene.template)
     nodata = raster.rio.nodata
