@@ -151,8 +151,8 @@ def _check_units(values: Floats, variable: str, name: str) -> None:
         )
     if seen.min() < -1.0:
         raise RadiometryError(
-            f"{variable!r} of `{name}` holds {float(seen.min()):g}, which no reflectance is. If that stands for no data, "
-            f"say so with .rio.write_nodata({float(seen.min()):g}), or make it NaN."
+            f"{variable!r} of `{name}` holds {float(seen.min()):g}, which no reflectance is. If that stands for no "
+            f"data, say so with .rio.write_nodata({float(seen.min()):g}), or make it NaN."
         )
     if float(np.percentile(seen, 50)) < -0.01 * _TOO_BRIGHT:
         warnings.warn(
