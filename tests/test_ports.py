@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import shapely
-from hypothesis import given, settings, strategies as st
+from hypothesis import assume, given, settings, strategies as st
 
 from econsat import datasets, indicators
 from econsat.errors import DroppedRowsWarning, MissingCRSError, ModelError, ModelWarning, ParameterError
@@ -429,8 +429,12 @@ def test_laws_of_the_index(now: list[int], then: list[int], random: Any) -> None
     if not sum(now) or not sum(then):
         now, then = [*now, 1], [*then, 1]
     table = two_springs([float(c) for c in now], [float(c) for c in then])
-    row = ports.index(table, **SPRINGS).iloc[0]
+    found = ports.index(table, **SPRINGS)
+    row = found.iloc[0]
     assert row["value"] == pytest.approx(np.mean(now) / np.mean(then))
+    if np.isnan(row["upper"]):
+        assert "no interval with two ends" in found.attrs["notes"][-1]
+    assume(row["lower"] > 0)
     assert row["lower"] <= row["value"] <= row["upper"]
     # the order of passes does not matter
     order = list(range(len(table)))
@@ -450,6 +454,13 @@ def test_laws_of_the_index(now: list[int], then: list[int], random: Any) -> None
     shares = ports.index(table.assign(coverage=0.5), **SPRINGS).iloc[0]
     assert shares["value"] == pytest.approx(row["value"])
     assert shares["reference_value"] == pytest.approx(2 * row["reference_value"])
+
+
+def test_an_interval_without_an_end_is_missing_and_said() -> None:
+    found = ports.index(two_springs([0.0, 13.0], [0.0, 1.0]), **SPRINGS)
+    assert found["value"].tolist() == [13.0]
+    assert found[["lower", "upper"]].isna().all(axis=None)
+    assert "dispersion of 11.5 is too large" in found.attrs["notes"][-1]
 
 
 # -- strata and breaks -------------------------------------------------------------------------------------------------

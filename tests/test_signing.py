@@ -206,7 +206,7 @@ def test_a_wrong_clock_of_this_computer_does_not_matter(
         (said(token="sig=PLANTED", **{"msft:expiry": "soon"}), "until when"),
         (said(token="sig=PLANTED", **{"msft:expiry": iso(-30)}), "had run out"),
         (said(token=f"se={iso(-30)[:19]}Z&sig=PLANTED", **{"msft:expiry": iso(3600)}), "had run out"),
-        (said(token=f"st={iso(600)[:19]}Z&sig=PLANTED", **{"msft:expiry": iso(3600)}), "not valid yet"),
+        (said(token=f"st={iso(50_000)[:19]}Z&sig=PLANTED", **{"msft:expiry": iso(90_000)}), "not valid yet"),
         (Fault(status=404, times=None), "404"),
         (Fault(status=401, times=None), "401.*subscription_key"),
     ],

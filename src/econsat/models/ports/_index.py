@@ -230,8 +230,18 @@ def of_rows(
     }
     freq = FREQS[by] if period is None else None
     made = indicators.make(out, unit="1", freq=freq, interval=interval, provenance={"steps": [step]}, time_note=_NOTE)
-    made.attrs |= {"reference": said, "notes": [*mixed, *seasons]}
+    made.attrs |= {"reference": said, "notes": [*mixed, *seasons, *_open_ended(made)]}
     return made
+
+
+def _open_ended(table: pd.DataFrame) -> list[str]:
+    """Say of which values there is no interval with two ends."""
+    rows = table[table["value"].notna() & table["upper"].isna()]
+    return [
+        f"{row.region}, {row.time:%Y-%m-%d}: no interval with two ends; for so few vessels and passes their dispersion "
+        f"of {row.dispersion:.1f} is too large"
+        for row in rows.itertuples()
+    ]
 
 
 def _windows(times: pd.Series, by: By) -> list[tuple[pd.Timestamp, pd.Timestamp]]:
