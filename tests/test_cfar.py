@@ -15,8 +15,9 @@ from scipy import integrate, ndimage, special, stats
 from econsat.errors import CoverageWarning, GridError, MissingCRSError, ParameterError
 from econsat.proxies.vessels import _clutter, _kernels
 from econsat.proxies.vessels._clutter import estimate_looks, false_alarm, texture, threshold
-from econsat.proxies.vessels._exceedance import exceedance, pixel_size, windows
+from econsat.proxies.vessels._exceedance import exceedance
 from econsat.proxies.vessels._kernels import GROW_PX, exceeds, ring_mean
+from econsat.proxies.vessels._windows import pixel_size, windows
 from econsat.stac.radiometry import read_grd
 from econsat.testing import make_radar_scene
 
@@ -611,3 +612,7 @@ class TestWesthinder:
 def test_ships_in_every_second_block_do_not_pass_for_few_looks() -> None:
     scene = make_radar_scene(shape=(480, 480), looks=4.8, ships=40, spacing_m=400.0, seed=5)
     assert estimate_looks(scene.image.values) == pytest.approx(4.8, rel=0.1)
+    for image in (scene.image, scene.image.chunk({"y": 240, "x": 240})):
+        hits = exceedance(image, pfa=1e-7).values
+        np.testing.assert_array_equal(hits, exceedance(scene.image, pfa=1e-7, looks=estimate_looks(image)).values)
+        assert hits.sum() > 40 * 5

@@ -23,6 +23,7 @@ __all__ = [
     "estimate_looks",
     "false_alarm",
     "lattice",
+    "looks_between",
     "looks_of_blocks",
     "order_of",
     "texture",
@@ -89,9 +90,7 @@ def estimate_looks(image: Any, *, water: Any = None) -> float:
     >>> round(estimate_looks(sea), 1)
     4.8
     """
-    blocks = _blocks(image, water)
-    looks = looks_of_blocks(blocks)
-    return looks if looks >= _FEW_LOOKS else looks_of_blocks(_without_ships(blocks))
+    return looks_between(_blocks(image, water))
 
 
 def texture(image: Any, *, looks: float, water: Any = None) -> float:
@@ -322,6 +321,12 @@ def as_blocks(pixels: list[Any], mask: list[Any] | None) -> NDArray[np.float64]:
         good &= np.asarray(mask, dtype=bool)
     blocks: NDArray[np.float64] = np.where(good, found, np.nan)
     return blocks
+
+
+def looks_between(blocks: NDArray[np.float64]) -> float:
+    """Return the looks of blocks of sea in which ships may lie."""
+    looks = looks_of_blocks(blocks)
+    return looks if looks >= _FEW_LOOKS else looks_of_blocks(_without_ships(blocks))
 
 
 def _without_ships(blocks: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -13,13 +13,14 @@ from econsat.proxies._layer import is_number, record
 from econsat.proxies.vessels import _ambiguity
 from econsat.proxies.vessels._clutter import threshold
 from econsat.proxies.vessels._components import objects
-from econsat.proxies.vessels._exceedance import check, exceedance, intensity, windows
+from econsat.proxies.vessels._exceedance import check, exceedance, intensity
 from econsat.proxies.vessels._fixed import is_fixed
 from econsat.proxies.vessels._looks import looks_of, order_in
 from econsat.proxies.vessels._patches import Seen, looked_at
 from econsat.proxies.vessels._place import Place, degrees, earth_fixed, flat, place_of
 from econsat.proxies.vessels._ships import columns_of, flags_of, lasting, points_of, table_of
 from econsat.proxies.vessels._water import water_mask
+from econsat.proxies.vessels._windows import windows
 
 if TYPE_CHECKING:
     import geopandas as gpd

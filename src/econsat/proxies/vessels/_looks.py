@@ -14,7 +14,7 @@ from econsat.proxies.vessels._kernels import exceeds
 if TYPE_CHECKING:
     import xarray as xr
 
-    from econsat.proxies.vessels._exceedance import Windows
+    from econsat.proxies.vessels._windows import Windows
 
 __all__ = ["looks_of", "order_between_ships", "order_in", "patches"]
 

@@ -75,7 +75,7 @@ def place_of(image: xr.DataArray) -> Place:
     shape = (image.sizes[y_dim], image.sizes[x_dim])
     if image.rio.crs is not None:
         # Here, since scoring needs no compiled kernels.
-        from econsat.proxies.vessels._exceedance import pixel_size
+        from econsat.proxies.vessels._windows import pixel_size
 
         grid = Grid.of(image)
         return Place(y_dim, x_dim, shape, pixel_size(image), grid.crs, grid)
