@@ -207,7 +207,7 @@ def detect(
     mask = sea.mask.transpose(place.y_dim, place.x_dim)
     step["looks_from"] = "given"
     if looks is None:
-        looks, step["looks_from"] = looks_of(layer, mask, across)
+        looks, step["looks_from"] = looks_of(layer, mask)
     if lazy and clutter == "k" and shape is None and looks is not None:
         shape = order_in(layer.data, mask.data, across, looks=looks)
     if looks is None:
