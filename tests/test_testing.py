@@ -391,6 +391,8 @@ def test_what_was_asked_and_sent_is_counted(folder: Path) -> None:
         assert (head.headers["Content-Length"], head.read()) == ("100", b"")
         connection.close()
         assert (server.connections, server.most_in_flight) == (1, 1)
+        # Long enough for four threads to meet on a machine that is busy.
+        server.latency = 1.0
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(lambda _: ask(server), range(4)))
         assert (server.connections, server.most_in_flight) == (5, 4)
@@ -469,6 +471,10 @@ def test_signatures_can_be_used_up_and_can_be_those_of_s3(folder: Path) -> None:
         target = server.signed("/a.bin").partition(urlsplit(server.url()).netloc)[2]
         assert "X-Amz-Signature=" in target
         assert [ask(server, target)[0] for _ in range(3)] == [200, 200, 403]
+        server.signatures.limited = 1
+        after = server.signed("/a.bin").partition(urlsplit(server.url()).netloc)[2]
+        assert [ask(server, after)[0] for _ in range(3)] == [200, 200, 200]
+        assert ask(server, target)[0] == 403
         old = server.signed("/a.bin", seconds=-5).partition(urlsplit(server.url()).netloc)[2]
         status, _, body = ask(server, old)
         assert status == 403

@@ -39,6 +39,8 @@ class Signatures:
         How long a token is good for.
     uses : int or None
         How many requests a token is good for; None means any number.
+    limited : int or None
+        How many tokens, from the first made, `uses` holds for; None means every one.
     style : {"azure", "s3"}
         Whose parameters and error pages.
     only : str
@@ -68,6 +70,7 @@ class Signatures:
     key: str
     seconds: float = 3600.0
     uses: int | None = None
+    limited: int | None = None
     style: Literal["azure", "s3"] = "azure"
     only: str = "*"
     endpoint: str = "/token"
@@ -153,7 +156,8 @@ class Signatures:
             return self._refuse("AccessDenied", f"Signature not valid in the specified time frame: {begin} to {end}")
         with self._lock:
             self._used[signature] += 1
-            spent = self.uses is not None and self._used[signature] > self.uses
+            counts = self.limited is None or int(fields["n"]) <= self.limited
+            spent = counts and self.uses is not None and self._used[signature] > self.uses
         return self._refuse("ExpiredToken", "Signature not valid in the specified time frame: used") if spent else None
 
     def _span(self, fields: dict[str, str]) -> tuple[datetime, datetime]:

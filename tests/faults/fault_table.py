@@ -177,6 +177,8 @@ def _revoke(world: World, times: int | None) -> None:
 def _revoke_midway(world: World, times: int | None) -> None:
     assert world.signatures is not None
     world.signatures.uses = 2 if times else 0
+    # Which of the reads under way is refused twice would be chance.
+    world.signatures.limited = times
 
 
 TOKEN = "/token/account/container"
