@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from econsat import (
+        cubes as cubes,
         datasets as datasets,
         errors as errors,
         indicators as indicators,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     __version__: str
 
 _SUBMODULES = (
+    "cubes",
     "datasets",
     "errors",
     "indicators",
@@ -58,6 +60,7 @@ __all__ = [
     "EconsatError",
     "EconsatWarning",
     "__version__",
+    "cubes",
     "datasets",
     "errors",
     "indicators",

@@ -12,7 +12,6 @@ import gzip
 import hashlib
 import json
 import os
-import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from contextlib import nullcontext
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
+from econsat._whole import target_of, written_whole
 from econsat.access.parse import parse_json
 from econsat.access.policy import Policy
 from econsat.access.redact import is_url, unsigned
@@ -89,14 +89,10 @@ def save(
     >>> [item.id for item in open(kept)] == [item.id for item in found]
     True
     """
-    target = Path(os.fspath(path)).expanduser()
-    kind = _ending(target)
+    kind = _ending(Path(os.fspath(path)))
     fields = clean({k: v for k, v in getattr(items, "extra_fields", {}).items() if k != _SNAPSHOT})
     chosen = _checked(items, progress)
-    if target.exists() and not overwrite:
-        raise ParameterError(f"{target} is there already: pass overwrite=True to replace it")
-    if not target.parent.is_dir():
-        raise ParameterError(f"{target} cannot be written: there is no folder {target.parent}")
+    target = target_of(path, overwrite=overwrite)
     if kind in _PARQUET:
         from econsat._geoparquet import encode
 
@@ -391,19 +387,13 @@ def _own(stream: IO[bytes], where: str, *, most: int) -> tuple[list[Any], dict[s
 def _write(target: Path, content: Iterable[bytes], *, packed: bool) -> None:
     """Write a file wholly or not at all."""
     try:
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-", suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                # Without name and time: the same items make the same file.
-                with gzip.GzipFile("", "wb", 6, file, 0) if packed else nullcontext(file) as sink:
-                    for piece in content:
-                        sink.write(piece)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).chmod(0o644)
-            Path(name).replace(target)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        # Without name and time in a gzipped file: the same items make the same file.
+        with (
+            written_whole(target) as draft,
+            draft.open("wb") as file,
+            gzip.GzipFile("", "wb", 6, file, 0) if packed else nullcontext(file) as sink,
+        ):
+            for piece in content:
+                sink.write(piece)
     except OSError as error:
         raise CatalogError(f"{target} cannot be written: {error.strerror}") from error
