@@ -136,10 +136,11 @@ def test_pyproject_and_environment_name_the_same_set():
         "geopandas-base": "geopandas",
         "matplotlib-base": "matplotlib",
         "nbconvert-core": "nbconvert",
+        "python-isal": "isal",
     }
 
     def pairs(lines: list[str]) -> dict[str, str]:
-        found = (re.fullmatch(r"([A-Za-z0-9_-]+)(?:\[[a-z,]+\])?>=([0-9.]+)", line) for line in lines)
+        found = (re.fullmatch(r"([A-Za-z0-9_-]+)(?:\[[a-z,]+\])?>=([0-9.]+)(?:; .+)?", line) for line in lines)
         return {names.get(match[1], match[1]): match[2] for match in found if match}
 
     pip = next(entry["pip"] for entry in conda if isinstance(entry, dict))

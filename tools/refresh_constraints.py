@@ -14,7 +14,7 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-EXTRAS = "dev,planetary-computer"
+EXTRAS = "dev"
 HEADER = """\
 # Exact versions that the README's commands install; written by tools/refresh_constraints.py, not by hand.
 # Resolved on Python {python}.

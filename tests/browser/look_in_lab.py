@@ -101,9 +101,8 @@ def look_in_lab(notebook: Path, *, pictures: Path | None = None, seconds: float 
         with lab(Path(folder)) as address, open_page(look, width=1360, height=1000) as page:
             page.goto(f"{address}/lab/tree/{notebook.name}?reset")
             page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=120_000)
-            _choose_kernel(page)
-            page.get_by_role("menuitem", name="Run", exact=True).click()
-            page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+            _wait_for_kernel(page)
+            _run_all(page)
             state = _wait_until_done(page, seconds)
             look.executed = state["done"]
             look.cell_errors = _errors(page, Path(folder, notebook.name))
@@ -114,10 +113,28 @@ def look_in_lab(notebook: Path, *, pictures: Path | None = None, seconds: float 
     return look
 
 
-def _choose_kernel(page: Any) -> None:
-    page.wait_for_timeout(1500)
-    if page.locator(".jp-Dialog").count():
-        page.locator(".jp-Dialog .jp-mod-accept").click()
+def _wait_for_kernel(page: Any, seconds: float = 120) -> None:
+    """Wait until the kernel rests, and take the one that Lab offers, should it ask."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        page.wait_for_timeout(500)
+        if page.locator(".jp-Dialog").count():
+            page.locator(".jp-Dialog .jp-mod-accept").click()
+        elif page.evaluate(STATE)["status"] == "idle":
+            return
+    raise TimeoutError(f"the kernel was not ready after {seconds:g} s: {page.evaluate(STATE)}")
+
+
+def _run_all(page: Any) -> None:
+    """Run all cells, again where Lab took the order for a kernel that it was still connecting to, and lost it."""
+    for _ in range(3):
+        page.get_by_role("menuitem", name="Run", exact=True).click()
+        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+        for _ in range(40):
+            page.wait_for_timeout(500)
+            state = page.evaluate(STATE)
+            if state["waiting"] or state["done"]:
+                return
 
 
 def _wait_until_done(page: Any, seconds: float) -> dict[str, Any]:

@@ -259,7 +259,7 @@ ROWS: tuple[Row, ...] = (
     tiles("200 to a range request", ignore_range=True),
     tiles("a gzipped body that nobody asked for", gzip=True),
     tiles("zeros instead of compressed tiles", zero_from=0, others="GDAL 3.10.3: read failed"),
-    tiles("a wrong byte in a compressed tile", flip=5000),
+    tiles("a wrong byte in a deflated tile", flip=5000, others="GDAL 3.10.3: reads every fourth as data"),
     tiles("another ETag with each answer", etag="new"),
     Row("another file between header and tiles", "tiles", _exchange, once=False, between=True, eager=False),
     Row(

@@ -16,8 +16,8 @@ from econsat.stac._geotiff.assemble import Part
 __all__ = ["CHECKED", "MAX_PROBES", "PROBE", "probes", "runs", "same", "whole_tiles"]
 
 CHECKED: Final = frozenset(("deflate", "lerc"))
-"""Compressions whose decoders compare a checksum: Adler-32 (RFC 1950), and the Fletcher-32 of LERC version 2.3 on
-(github.com/Esri/lerc). A test flips bits; libtiff's decoders of LZMA and zstd let them pass."""
+"""Compressions with a checksum that is compared: Adler-32 (RFC 1950, in `_inflate`), and the Fletcher-32 of LERC
+version 2.3 on (github.com/Esri/lerc). A test changes bytes; libtiff's decoders of LZMA and zstd let them pass."""
 
 # Shorter runs of zeros are ordinary.
 _RUN = 4_096

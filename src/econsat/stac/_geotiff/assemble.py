@@ -1,6 +1,6 @@
 """A small TIFF in memory that holds a window's tiles as they came, for GDAL to decode.
 
-Nothing is decoded here: tiles are laid behind one another, and offsets and counts are written anew. Tags that
+Pixels are not decoded here: tiles are laid behind one another, and offsets and counts are written anew. Tags that
 decoding, georeference, fill values and masks need are kept; all others, private ones above all, are left out.
 """
 
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from econsat.stac._geotiff import index as _index
+from econsat.stac._geotiff._inflate import stored
 from econsat.stac._geotiff._tags import Tag
 from econsat.stac._geotiff.index import Level, TiffIndex
 
@@ -103,6 +104,24 @@ class Part:
         if self.mask is not None:
             found |= set(self.mask.ranges(self.extent, self._mask_band))
         return sorted(found)
+
+    def checked(self, pieces: Pieces) -> Pieces:
+        """Return the bytes with deflated tiles unpacked and their checksums compared; all others as they are.
+
+        Raises
+        ------
+        rasterio.errors.RasterioIOError
+            A tile is damaged.
+        """
+        made = dict(pieces)
+        levels = [(self.image, self._planes)] + ([] if self.mask is None else [(self.mask, [self._mask_band])])
+        for level, bands in levels:
+            if level.compression == "deflate":
+                for band in bands:
+                    for each, size in level.decoded(self.extent, band).items():
+                        if each in pieces:
+                            made[each] = stored(pieces[each], size, most=level.tile_bytes)
+        return made
 
     @property
     def absent(self) -> int:

@@ -135,6 +135,18 @@ class Level:
         starts, counts = self.offsets[chosen].tolist(), self.counts[chosen].tolist()
         return sorted({(start, start + count) for start, count in zip(starts, counts, strict=True) if count})
 
+    def decoded(self, window: tuple[slice, slice] | None = None, band: int = 1) -> dict[tuple[int, int], int]:
+        """Return the bytes that each of `ranges` holds when it is decoded: the image's last strip has fewer rows."""
+        row = self.tile_bytes // self.tile_height
+        chosen = self.numbers(window, band)
+        sizes = {}
+        for line, numbers in zip(self.tiles(window)[0], chosen, strict=True):
+            rows = self.tile_height if self.is_tiled else min(self.tile_height, self.height - line * self.tile_height)
+            for start, count in zip(self.offsets[numbers].tolist(), self.counts[numbers].tolist(), strict=True):
+                if count:
+                    sizes[start, start + count] = rows * row
+        return sizes
+
     def nbytes(self, window: tuple[slice, slice] | None = None, band: int = 1) -> int:
         """Return the bytes of the tiles that a window of a band touches."""
         return sum(stop - start for start, stop in self.ranges(window, band))

@@ -318,7 +318,7 @@ class RemoteRaster:
             try:
                 with (
                     self.session.decoding,
-                    MemoryFile(part.tiff(pieces, crs=False)) as memory,
+                    MemoryFile(part.tiff(part.checked(pieces), crs=False)) as memory,
                     memory.open(driver="GTiff", sharing=False) as dataset,
                 ):
                     result = work(dataset)
