@@ -591,7 +591,7 @@ class TestDoor:
                 nodata=0,
                 blocksize=256,
             )
-        with FaultServer(tmp_path, latency=0.1) as server:
+        with FaultServer(tmp_path, latency=0.5) as server:
             items = [_item(server, str(n), datetime=f"2020-01-{n + 1:02d}T12:00:00Z") for n in range(12)]
             cube = load(items, chunks=None)
             assert server.most_in_flight >= 10

@@ -14,7 +14,7 @@ from fault_world import BOUNDS, SEARCH, SHAPE, A, Row, World, truth
 from econsat.testing import Fault
 
 HTML = b"<!DOCTYPE html><html><body>Please log in</body></html>"
-HASTE = {"timeout": 0.4, "connect": 0.4, "total": 6.0}
+HASTE = {"timeout": 0.8, "connect": 2.0, "total": 12.0}
 PRIVATE = "http://10.0.0.1/a.tif"
 METADATA = "http://169.254.169.254/latest/meta-data"
 

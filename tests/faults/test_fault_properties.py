@@ -18,7 +18,7 @@ from econsat.access import Cache
 from econsat.errors import EconsatError
 from econsat.testing import Fault
 
-_ACCESS = replace(PATIENCE, retries=1, backoff=0.0, timeout=0.5, connect=2.0, total=5.0)
+_ACCESS = replace(PATIENCE, retries=1, backoff=0.0, timeout=2.0, connect=2.0, total=20.0)
 _HTML = b"<html>log in</html>"
 
 # Everything that a server, a proxy or a link may do to an answer, bytes of compressed tiles included. Of the header
