@@ -100,6 +100,7 @@ def _words(made: Outcome) -> str:
     text = re.sub(r"\b[0-9a-f]{12}\b", "...", text)
     text = re.split(r" \(|; |\. |, (?!item)|: <|: \{", text)[0]
     # What differs from run to run, or says nothing.
+    text = re.sub(r"came in \d+ s", "came in n s", text)
     text = re.sub(r"(?<!HTTP )(?<![\w.])\d[\d,]{2,}(?![\d.])", "n", text)
     kind = made.kind.replace("|", "")
     return f"`{kind}`: {text.rstrip('.').replace('|', '/')}" if kind else text
