@@ -16,7 +16,7 @@ from econsat.access.policy import Policy
 from econsat.access.redact import shown
 
 if TYPE_CHECKING:
-    from econsat.access.signing import Signer
+    from econsat.access._signed import Signer
 
 __all__ = ["Ask", "Exchange", "host_of"]
 

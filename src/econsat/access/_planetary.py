@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,13 +15,13 @@ from urllib.parse import unquote, urlsplit
 from econsat.access._hosts import at
 from econsat.access._process import at_fork
 from econsat.access._secret import Secret
+from econsat.access._signed import Signed
 from econsat.access.parse import parse_json
 from econsat.access.redact import brief, shown, unsigned
 from econsat.errors import AccessError, CatalogError
 
 if TYPE_CHECKING:
     from econsat.access.settings import Access
-    from econsat.access.signing import Signed
 
 __all__ = ["ENDPOINT", "STORAGE", "PlanetaryComputer"]
 
@@ -91,8 +90,6 @@ class PlanetaryComputer:
         The subscription key.
     access : Access or None
         Rules and patience.
-    signed : callable
-        Makes what `sign` returns.
     """
 
     def __init__(
@@ -102,9 +99,8 @@ class PlanetaryComputer:
         hosts: tuple[str, ...],
         key: Secret | None,
         access: Access | None,
-        signed: Callable[..., Signed],
     ) -> None:
-        self._endpoint, self._hosts, self._key, self._access, self._signed = endpoint, hosts, key, access, signed
+        self._endpoint, self._hosts, self._key, self._access = endpoint, hosts, key, access
         self._start()
         at_fork(self)
 
@@ -122,7 +118,7 @@ class PlanetaryComputer:
         return f"planetary_computer(endpoint={shown(self._endpoint)!r})"
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = ("_endpoint", "_hosts", "_key", "_access", "_signed")
+        kept = ("_endpoint", "_hosts", "_key", "_access")
         return {name: getattr(self, name) for name in kept}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -142,16 +138,16 @@ class PlanetaryComputer:
         """Return the signed address; one that is signed and good is left alone."""
         where = self._container(href)
         if where is None:
-            return self._signed(href)
+            return Signed(href)
         bare, query = _split(href)
         if query and not fresh and self._lasts(query):
-            return self._signed(href)
+            return Signed(href)
         if not hasattr(self._given, "queries"):
             self._given.queries = {}
         given: dict[tuple[str, str], str] = self._given.queries
         token = self._token(where, refused=given.get(where), renew=fresh)
         given[where] = token.query
-        return self._signed(f"{bare}{'&' if '?' in bare else '?'}{token.query}")
+        return Signed(f"{bare}{'&' if '?' in bare else '?'}{token.query}")
 
     def _container(self, href: str) -> tuple[str, str] | None:
         if not at(href, self._hosts):

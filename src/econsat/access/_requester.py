@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
+from econsat.access._signed import Signed
 from econsat.access.redact import brief, unsigned
 from econsat.errors import CredentialsError, ParameterError
-
-if TYPE_CHECKING:
-    from econsat.access.signing import Signed
 
 __all__ = ["RequesterPays"]
 
@@ -38,8 +36,6 @@ class RequesterPays:
         Only these.
     profile : str or None
         Profile of the AWS configuration.
-    signed : callable
-        Makes what `sign` returns.
     """
 
     def __init__(
@@ -48,7 +44,6 @@ class RequesterPays:
         *,
         buckets: frozenset[str] | None,
         profile: str | None,
-        signed: Callable[..., Signed],
     ) -> None:
         if find_spec("botocore") is None:
             raise ParameterError(
@@ -58,7 +53,7 @@ class RequesterPays:
         wrong = [each for each in regions.values() if not isinstance(each, str) or not _REGION.fullmatch(each)]
         if wrong:
             raise ParameterError(f"region has {wrong[0]!r}: a region of AWS is needed, such as 'us-west-2'")
-        self._regions, self._buckets, self._profile, self._signed = regions, buckets, profile, signed
+        self._regions, self._buckets, self._profile = regions, buckets, profile
         self._start()
 
     def _start(self) -> None:
@@ -71,7 +66,7 @@ class RequesterPays:
 
     def __getstate__(self) -> dict[str, Any]:
         # A worker finds its own credentials: they do not travel.
-        return {name: getattr(self, name) for name in ("_regions", "_buckets", "_profile", "_signed")}
+        return {name: getattr(self, name) for name in ("_regions", "_buckets", "_profile")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -107,7 +102,7 @@ class RequesterPays:
     def sign(self, href: str, *, fresh: bool = False) -> Signed:
         """Return the https address and the headers that sign and pay for one GET request."""
         if not self.owns(href):
-            return self._signed(href)
+            return Signed(href)
         from botocore.auth import S3SigV4Auth
         from botocore.awsrequest import AWSRequest
 
@@ -118,7 +113,7 @@ class RequesterPays:
         # The body is empty, so its hash need not be sent; `Range` is added later and is no part of what is signed.
         request = AWSRequest("GET", address, headers=dict(_PAYER))
         S3SigV4Auth(self._frozen(fresh), "s3", region).add_auth(request)
-        return self._signed(address, dict(request.headers.items()))
+        return Signed(address, dict(request.headers.items()))
 
     def _region(self, bucket: str, stated: str) -> str:
         known = self._regions.get(bucket) or self._regions.get("*") or stated

@@ -18,8 +18,8 @@ from econsat.access.redact import shown
 from econsat.errors import AccessError, ParameterError, RefusedError
 
 if TYPE_CHECKING:
+    from econsat.access._signed import Signer
     from econsat.access.cache import Cache, Known
-    from econsat.access.signing import Signer
     from econsat.access.transport import Piece, Reply, Transport
 
 __all__ = ["GAP", "PIECE", "RemoteFile"]

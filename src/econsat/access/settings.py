@@ -10,9 +10,9 @@ from econsat.access.policy import Policy
 from econsat.errors import ParameterError
 
 if TYPE_CHECKING:
+    from econsat.access._signed import Signer
     from econsat.access.cache import Cache
     from econsat.access.links import Link
-    from econsat.access.signing import Signer
 
 __all__ = ["Access"]
 

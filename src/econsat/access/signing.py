@@ -11,13 +11,13 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, cast
 
 from econsat.access._hosts import at, pattern
 from econsat.access._planetary import ENDPOINT, STORAGE, PlanetaryComputer
 from econsat.access._requester import RequesterPays
 from econsat.access._secret import Secret
+from econsat.access._signed import Signed, Signer
 from econsat.access.redact import brief, is_url, shown, unsigned
 from econsat.errors import AccessError, CredentialsError, ParameterError
 
@@ -45,44 +45,6 @@ EARTHDATA_HOSTS = (
 _PLANETARY_ROOT = "planetarycomputer.microsoft.com"
 _EARTHDATA = "EARTHDATA_TOKEN"
 _HOW = "make one in your (free) account at https://urs.earthdata.nasa.gov; tokens run out after some weeks"
-
-
-@dataclass(frozen=True)
-class Signed:
-    """What one request needs: an address and headers. Neither shows itself.
-
-    Attributes
-    ----------
-    href : str
-        The address to ask.
-    headers : mapping of str to str
-        Headers to send to its host.
-    """
-
-    href: str = field(repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-
-
-@runtime_checkable
-class Signer(Protocol):
-    """Who signs addresses. Any object with these three methods will do; it is called from many threads at once."""
-
-    def owns(self, href: str) -> bool:
-        """Say whether it signs this address."""
-
-    def sign(self, href: str, *, fresh: bool = False) -> Signed:
-        """Return the signed address and headers.
-
-        Parameters
-        ----------
-        href : str
-            With or without signature; one that is good is left alone.
-        fresh : bool
-            The server refused what was signed last: sign anew.
-        """
-
-    def unsign(self, href: str) -> str:
-        """Return the address as it may be kept."""
 
 
 def planetary_computer(
@@ -138,7 +100,7 @@ def planetary_computer(
     if not is_url(endpoint):
         raise ParameterError(f"endpoint = {shown(str(endpoint))!r}: an http(s) address is needed")
     patterns = tuple(pattern(host, "hosts") for host in _listed(hosts))
-    return PlanetaryComputer(endpoint.rstrip("/"), hosts=patterns, key=key, access=access, signed=Signed)
+    return PlanetaryComputer(endpoint.rstrip("/"), hosts=patterns, key=key, access=access)
 
 
 def earthdata(token: str | None = None, *, hosts: Iterable[str] = EARTHDATA_HOSTS) -> Signer:
@@ -215,7 +177,7 @@ def requester_pays(
     'https://usgs-landsat.s3.us-west-2.amazonaws.com/collection02/a%20b.TIF'
     """
     chosen = None if buckets is None else frozenset(_listed(buckets))
-    return RequesterPays(region, buckets=chosen, profile=profile, signed=Signed)
+    return RequesterPays(region, buckets=chosen, profile=profile)
 
 
 def from_function(function: Callable[[str], str]) -> Signer:

@@ -30,7 +30,7 @@ from econsat.access.settings import Access
 from econsat.errors import ParameterError, RefusedError
 
 if TYPE_CHECKING:
-    from econsat.access.signing import Signer
+    from econsat.access._signed import Signer
 
 __all__ = ["Piece", "Reply", "Tally", "Transport", "transport_of"]
 
