@@ -7,6 +7,14 @@ import socket
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# The same examples each time, and none fails for being slow: what a busy machine does is no property of the code.
+_ALWAYS = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("same", derandomize=True, **_ALWAYS)
+# pytest --hypothesis-profile=search looks for new ones.
+settings.register_profile("search", print_blob=True, **_ALWAYS)
+settings.load_profile("same")
 
 _LOOPBACK = ("127.", "::1", "localhost")
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from econsat.stac._products import S2_OFFSET_DN
 
 if TYPE_CHECKING:
-    from econsat.stac.radiometry import Radiometry
+    from econsat.stac._stored import Radiometry
 
 __all__ = ["Finding", "check_pixels", "missing", "offset_already_applied"]
 

@@ -13,7 +13,7 @@ from econsat.errors import RadiometryError
 if TYPE_CHECKING:
     import pystac
 
-    from econsat.stac.radiometry import BandHeader
+    from econsat.stac._stored import BandHeader
 
 __all__ = ["Stated", "either", "stated_fill"]
 
