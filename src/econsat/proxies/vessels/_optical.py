@@ -52,9 +52,9 @@ def detect_optical(
     k: float = 4.0,
     floor: float = 0.03,
     window_m: float = 1_000.0,
-    shortest_m: float = 24.0,
+    shortest_m: float = 40.0,
     swir_share: float = 0.1,
-    contrast: float = 0.08,
+    contrast: float = 0.03,
     static_share: float = 0.8,
     near_shore_km: float = 2.0,
 ) -> gpd.GeoDataFrame:
