@@ -18,21 +18,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Hulls", "metal_index", "moored", "structures", "vegetation"]
 
-# Length and beam of the hulls that are tried, in metres: from a bulk carrier of 170 m to a large container ship. Beams
+# Length and beam of the hulls that are tried, in metres: from a coaster of 150 m to a large container ship. Beams
 # below 30 m are a pixel and a half of SWIR, too few to tell a hull from a pontoon or the edge of a pier.
-_HULLS = ((170.0, 30.0), (220.0, 30.0), (220.0, 40.0), (300.0, 40.0), (300.0, 50.0), (370.0, 50.0))
+_HULLS = ((150.0, 30.0), (170.0, 30.0), (220.0, 30.0), (220.0, 40.0), (300.0, 40.0), (300.0, 50.0), (370.0, 50.0))
 # 7.5 degrees apart: half of that turns the end of a hull of 170 m by 6 m, less than a pixel.
 _ANGLES = 24
-# Bow and stern are narrower than the hull: its sides are straight along four fifths of its length.
-_TAPER = 0.8
 # Share of a rectangle, or of the strip beside it, that must be what it should be: the rest is mixed pixels.
 _SHARE = 0.9
-# Ships need room: three beams of a coaster. What is narrower is the fairway of a marina or a creek.
+# Ships need room: two beams of the smallest hull. What is narrower is the fairway of a marina or a creek.
 _FAIRWAY_M = 60.0
-# The strip beside a hull lies a pixel and a half off its side, clear of mixed pixels; so does the quay on the other side.
+# The strip beside a hull lies a pixel and a half off its side, clear of mixed pixels, as that on the quay does.
 _BESIDE_M, _QUAY_M = 15.0, (15.0, 25.0)
-# A ship has water beyond bow and stern, a quay or a beach goes on. Ships moored in a row leave gaps of a few pixels, mixed
-# ones among them, so that not all of the 10 to 40 m beyond an end is water.
+# A ship has water beyond bow and stern; a quay or a beach goes on. Ships moored in a row leave gaps of a few pixels,
+# mixed ones among them, so that not all of the 10 to 40 m beyond an end are water.
 _BEYOND_M, _END_SHARE = (10.0, 40.0), 0.4
 # Behind the hull lies what it is moored to: half of the strip, since jetties are narrower than it.
 _QUAY_SHARE = 0.5
@@ -113,10 +111,10 @@ def moored(
 ) -> Hulls:
     """Fit hulls along the water's edge.
 
-    Rectangles of a ship's length and beam are laid on every second pixel of the shore at 24 angles. One is kept if it is
-    full (nine tenths of it are `bare`: dry and no plants), nine tenths of the strip beyond a long side are navigable
-    water, half of that beyond the other side is bare, water lies beyond bow and stern, and its index exceeds the mean of
-    the shore by `contrast`. Of those that overlap, all but the best go.
+    Rectangles of a ship's length and beam are laid on every second pixel of the shore at 24 angles. One is kept if it
+    is full (nine tenths of it are `bare`: dry and no plants), nine tenths of the strip beyond one long side are navigable
+    water, half of that beyond the other side is bare, two fifths of what lies beyond bow and stern are water, and its
+    index exceeds the mean of the shore by `contrast`. Of those that overlap, all but the best go.
     """
     none = Hulls(*(np.empty(0) for _ in range(6)))
     if not sea.any() or not bare.any():
@@ -131,37 +129,38 @@ def moored(
     margin = int(np.ceil(_HULLS[-1][0] / min(step))) + 4
     wide = sea.shape[1] + 2 * margin
     base = (rows + margin) * wide + (columns + margin)
-    bare_f, open_f, sea_f = (np.pad(a, margin).ravel().astype(np.float32) for a in (bare, navigable, sea))
+    not_bare, not_open, no_sea = (~np.pad(a, margin).ravel() for a in (bare, navigable, sea))
     index_f = np.pad(np.where(bare, index, 0), margin).ravel()
     around = reference[rows, columns]
     kept = []
     for length, beam in _HULLS:
         half = (beam - _SAMPLE_M) / 2
-        quay = [beam / 2 + off for off in _QUAY_M]
+        quay = [beam / 2 + at for at in _QUAY_M]
         ahead, deep = length / 2 + sum(_BEYOND_M) / 2, _BEYOND_M[1] - _BEYOND_M[0]
+        # the middle of a full rectangle beside open water
+        off = inland[rows, columns]
+        here = np.nonzero((off >= beam / 2 - _SAMPLE_M) & (off <= beam / 2 + 2 * _SAMPLE_M))[0]
         need = contrast * np.sqrt(_REFERENCE_M2 / (length * beam))
         for angle in np.arange(_ANGLES) * np.pi / _ANGLES:
-            inside = np.concatenate(
-                [
-                    _offsets(angle, length * (_TAPER if abs(at) == half else 1.0), [at], step, wide)
-                    for at in np.linspace(-half, half, round(beam / _SAMPLE_M))
-                ]
-            )
+            inside = _offsets(angle, length, np.linspace(-half, half, round(beam / _SAMPLE_M)), step, wide)
             ends = [_offsets(angle, deep, [-half, 0.0, half], step, wide, shift=s * ahead) for s in (1, -1)]
             for side in (1, -1):
                 # the test that fails most candidates comes first: most shore has no open water beside it
                 beside = _offsets(angle, 0.8 * length, [side * (beam / 2 + _BESIDE_M)], step, wide)
-                good, wet = _enough(open_f, base, beside, _SHARE)
-                some, full = _enough(bare_f, base[good], inside, _SHARE)
+                good, wet = _enough(not_open, base[here], beside, _SHARE)
+                good = here[good]
+                some, full = _enough(not_bare, base[good], inside, _SHARE)
                 good, wet = good[some], wet[some]
-                behind = _offsets(angle, 0.8 * length, [-side * off for off in quay], step, wide)
-                for flat, offsets, share in (
-                    (sea_f, ends[0], _END_SHARE), (sea_f, ends[1], _END_SHARE), (bare_f, behind, _QUAY_SHARE),
-                ):  # fmt: skip
-                    some, _ = _enough(flat, base[good], offsets, share)
-                    good, wet, full = good[some], wet[some], full[some]
-                above = _mean(index_f, base[good], inside) / full - around[good]
-                fit = above * full * wet
+                behind = _offsets(angle, 0.8 * length, [-side * at for at in quay], step, wide)
+                fit = wet * full
+                for missing, offsets, share in (
+                    (no_sea, ends[0], _END_SHARE),
+                    (no_sea, ends[1], _END_SHARE),
+                    (not_bare, behind, _QUAY_SHARE),
+                ):
+                    some = _enough(missing, base[good], offsets, share)[0]
+                    good, fit, full = good[some], fit[some], full[some]
+                fit = fit * (_mean(index_f, base[good], inside) / full - around[good])
                 take = fit >= need
                 fitted = [np.full(int(take.sum()), v) for v in (angle, length, beam)]
                 kept.append(np.column_stack([rows[good[take]], columns[good[take]], *fitted, fit[take]]))
@@ -201,20 +200,20 @@ def _mean(flat: NDArray[np.float32], base: NDArray[np.int64], offsets: NDArray[n
 
 
 def _enough(
-    flat: NDArray[np.float32], base: NDArray[np.int64], offsets: NDArray[np.int64], share: float
+    missing: Mask, base: NDArray[np.int64], offsets: NDArray[np.int64], share: float
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Return which of `base` have a share of their sample points set, and that share, giving up early on the others."""
-    alive = np.arange(base.size)
-    lost = np.zeros(base.size, dtype=np.float32)
-    most = (1 - share) * offsets.size + 1e-3
+    """Return which of `base` have enough of their sample points, and the share they have; give up others early."""
+    alive = np.arange(base.size, dtype=np.int64)
+    lost = np.zeros(base.size, dtype=np.int16)
+    most = int((1 - share) * offsets.size + 1e-6)
     # far apart first: points beside each other fail together
-    stride = max(1, offsets.size // 4)
+    stride = max(1, offsets.size // (most + 2))
     for first in range(stride):
         for offset in offsets[first::stride]:
-            lost += 1 - flat[base[alive] + offset]
-        still = lost <= most
-        alive, lost = alive[still], lost[still]
-    return alive, 1 - lost / np.float32(offsets.size)
+            lost += missing[base + offset]
+        still = np.nonzero(lost <= most)[0]
+        alive, base, lost = alive[still], base[still], lost[still]
+    return alive, np.asarray(1 - lost / offsets.size, dtype=np.float32)
 
 
 def _best(found: NDArray[np.float64], step: tuple[float, float]) -> Hulls:
