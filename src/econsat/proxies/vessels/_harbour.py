@@ -112,9 +112,9 @@ def moored(
     """Fit hulls along the water's edge.
 
     Rectangles of a ship's length and beam are laid on every second pixel of the shore at 24 angles. One is kept if it
-    is full (nine tenths of it are `bare`: dry and no plants), nine tenths of the strip beyond one long side are navigable
-    water, half of that beyond the other side is bare, two fifths of what lies beyond bow and stern are water, and its
-    index exceeds the mean of the shore by `contrast`. Of those that overlap, all but the best go.
+    is full (nine tenths of it are `bare`: dry and no plants), nine tenths of the strip beyond one long side are
+    navigable water, half of that beyond the other side is bare, two fifths of what lies beyond bow and stern are water,
+    and its index exceeds the mean of the shore by `contrast`. Of those that overlap, all but the best go.
     """
     none = Hulls(*(np.empty(0) for _ in range(6)))
     if not sea.any() or not bare.any():
@@ -140,6 +140,7 @@ def moored(
         # the middle of a full rectangle beside open water
         off = inland[rows, columns]
         here = np.nonzero((off >= beam / 2 - _SAMPLE_M) & (off <= beam / 2 + 2 * _SAMPLE_M))[0]
+        near = base[here]
         need = contrast * np.sqrt(_REFERENCE_M2 / (length * beam))
         for angle in np.arange(_ANGLES) * np.pi / _ANGLES:
             inside = _offsets(angle, length, np.linspace(-half, half, round(beam / _SAMPLE_M)), step, wide)
@@ -147,7 +148,7 @@ def moored(
             for side in (1, -1):
                 # the test that fails most candidates comes first: most shore has no open water beside it
                 beside = _offsets(angle, 0.8 * length, [side * (beam / 2 + _BESIDE_M)], step, wide)
-                good, wet = _enough(not_open, base[here], beside, _SHARE)
+                good, wet = _enough(not_open, near, beside, _SHARE)
                 good = here[good]
                 some, full = _enough(not_bare, base[good], inside, _SHARE)
                 good, wet = good[some], wet[some]
