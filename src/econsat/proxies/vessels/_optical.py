@@ -68,9 +68,9 @@ def detect_optical(
     pixel of 20 m thins out a small ship that one of 10 m shows.
 
     Ships along a quay are not surrounded by water. There, rectangles of a hull's size, 150 m to 370 m long, are laid
-    along the water's edge and kept where they are full, lie open to navigable water along one side and to the quay along
-    the other, have water beyond bow and stern, and reflect no more at 1.6 um than the shore around (see Notes). They
-    carry the flag ``moored``; they are found and placed less surely than ships in open water.
+    along the water's edge and kept where they are full, lie open to navigable water along one side and to the quay
+    along the other, have water beyond bow and stern, and reflect relatively less at 1.6 um than the shore around (see
+    Notes). They carry the flag ``moored``; they are found and placed less surely than ships in open water.
 
     Parameters
     ----------
@@ -96,8 +96,8 @@ def detect_optical(
     window_m : float
         Width of the window in which sea and shore are measured: several times the longest ship.
     shortest_m : float
-        Shortest ship, as long as it looks in the image: blur adds about a pixel. 40 m is four pixels; shorter things are
-        mostly yachts, tugs, buoys and crests. Take 24 m, where recreational craft end in European law (Directive
+        Shortest ship, as long as it looks in the image: blur adds about a pixel. 40 m is four pixels; what is shorter
+        is mostly yachts, tugs, buoys and crests. Take 24 m, where recreational craft end in European law (Directive
         2013/53/EU), to have them, too. Within 100 m of land they are left out all the same, because they are not told
         from dolphins, rocks and jetties.
     swir_share : float
@@ -151,9 +151,9 @@ def detect_optical(
     with their water content. But container stacks are painted steel as well, and a ship full of containers looks like
     the yard behind it. So it is the shape that tells: a ship sticks out of the quay and ends, with water beyond bow and
     stern, while stacks, sea walls and beaches go on. What sticks out alike is taken for a ship: the heads of piers,
-    floating docks, closely packed pontoons. Moored ships shorter than about 120 m, those in basins narrower than 60 m,
-    and those with less than 20 m between them and the next are missed. Count berths with `passes` or a `water` mask drawn
-    along the quays where there is either.
+    floating docks, closely packed pontoons. Moored ships shorter than about 130 m, those in basins narrower than 60 m,
+    and those with less than 20 m between them and the next are missed. Count berths with `passes` or with a `water`
+    mask drawn along the quays where there is either.
 
     From one scene each of Santos, Valencia and Genoa (the sample ``sen2ships``, hand labels, most of them of berthed
     ships), F1 at 200 m is 0.80, 0.53 and 0.51; 15 of 15, 3 of 3 and 3 of 4 ships with 200 m of water around them are
