@@ -132,7 +132,7 @@ def moored(
     not_bare, not_open, no_sea = (~np.pad(a, margin).ravel() for a in (bare, navigable, sea))
     index_f = np.pad(np.where(bare, index, 0), margin).ravel()
     around = reference[rows, columns]
-    kept = []
+    kept = [np.empty((0, 6))]
     for length, beam in _HULLS:
         half = (beam - _SAMPLE_M) / 2
         quay = [beam / 2 + at for at in _QUAY_M]
@@ -152,6 +152,8 @@ def moored(
                 good = here[good]
                 some, full = _enough(not_bare, base[good], inside, _SHARE)
                 good, wet = good[some], wet[some]
+                if not good.size:
+                    continue
                 behind = _offsets(angle, 0.8 * length, [-side * at for at in quay], step, wide)
                 fit = wet * full
                 for missing, offsets, share in (
