@@ -22,7 +22,10 @@ LONGEST_M = 450.0
 # Twice the widest beams (about 65 m) would be two ships side by side; blur adds two pixels.
 _WIDEST_M = 90.0
 # Closer to land than this, things of less than four pixels are as often fixed as afloat.
-_FIXTURES_M, _FIXTURE_LENGTH_M = 100.0, 40.0
+_BY_LAND_M, _FIXTURE_LENGTH_M = 100.0, 40.0
+# Ships do not make way that close to land, so what is bright there and has no wake is paint, at 1.6 um at least half as
+# bright as at 0.8 um; surf and mangroves are wet and darker.
+_PAINT_BY_LAND = 0.5
 # A ship that touches known land or structure is wider than the misregistration of two passes, 1.5 pixels of 10 m.
 _SLIVER_M = 15.0
 _RING_OF_WATER = 0.9
@@ -80,10 +83,11 @@ def blobs(
         if not ring.any() or sea[around][ring].mean() < _RING_OF_WATER or sea[around][both & ~me].mean() < 1 / 3:
             continue
         in_nir, in_swir = (float(np.nansum(e[around][both])) for e in excess)
-        if in_swir < swir_share * in_nir:
-            continue
         r, c = np.nonzero(me)
         r, c = r + around[0].start, c + around[1].start
+        by_land = shore[r, c].min() < _BY_LAND_M
+        if in_swir < max(swir_share, _PAINT_BY_LAND if by_land else 0.0) * in_nir:
+            continue
         length, width = _extent(r * step[0], c * step[1], step)
         if length > LONGEST_M or width > _WIDEST_M:
             land[around] |= me
@@ -91,8 +95,7 @@ def blobs(
         touches = bool((both & fixed[around]).any())
         if touches and r.size * cell / length < _SLIVER_M:
             continue
-        least = _FIXTURE_LENGTH_M if shore[r, c].min() < _FIXTURES_M else 0.0
-        if length < max(shortest_m, least):
+        if length < max(shortest_m, _FIXTURE_LENGTH_M if by_land else 0.0):
             continue
         taken[r, c] = True
         edge = box[0].start == 0 or box[1].start == 0 or box[0].stop == sea.shape[0] or box[1].stop == sea.shape[1]

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import ndimage
 
-from econsat.proxies.vessels._blobs import LONGEST_M
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -20,22 +18,24 @@ if TYPE_CHECKING:
 
 __all__ = ["Hulls", "metal_index", "moored", "structures", "vegetation"]
 
-# Length and beam of the hulls that are tried, in metres, about seven to one: from a coaster to a large container ship.
-# Shorter ones have a beam below the 20 m of a SWIR pixel, so their index is that of their surroundings.
-_HULLS = ((120.0, 20.0), (170.0, 25.0), (220.0, 30.0), (300.0, 40.0))
-_ANGLES = 12
+# Length and beam of the hulls that are tried, in metres: from a coaster of 150 m to a large container ship. Beams
+# below 30 m are a pixel and a half of SWIR, too few to tell a hull from a pontoon or the edge of a pier.
+_HULLS = ((150.0, 30.0), (170.0, 30.0), (220.0, 30.0), (220.0, 40.0), (300.0, 40.0), (300.0, 50.0), (370.0, 50.0))
+# 7.5 degrees apart: half of that turns the end of a hull of 170 m by 6 m, less than a pixel.
+_ANGLES = 24
 # Share of a rectangle, or of the strip beside it, that must be what it should be: the rest is mixed pixels.
-_SHARE = 0.8
-# Ships need room: three beams of the smallest hull. What is narrower is the fairway of a marina or a creek.
+_SHARE = 0.9
+# Ships need room: two beams of the smallest hull. What is narrower is the fairway of a marina or a creek.
 _FAIRWAY_M = 60.0
-# The strip beside a hull lies a pixel and a half off its side, that beyond its ends two pixels: clear of mixed pixels.
-_BESIDE_M, _BEYOND_M = 15.0, 20.0
-# Beyond a ship's ends the excess has gone by more than half, or the ship goes on.
-_END_SHARE = 0.5
-# Rows are told at a lower level than ships, so that noise does not cut a beach into pieces.
-_CHAIN_SHARE = 0.7
-# `contrast` is that of a ship of 170 m by 25 m: the error of a mean falls with the root of its area.
-_REFERENCE_M2 = 170.0 * 25.0
+# The strip beside a hull lies a pixel and a half off its side, clear of mixed pixels, as that on the quay does.
+_BESIDE_M, _QUAY_M = 15.0, (15.0, 25.0)
+# A ship has water beyond bow and stern; a quay or a beach goes on. Ships moored in a row leave gaps of a few pixels,
+# mixed ones among them, so that not all of the 10 to 40 m beyond an end are water.
+_BEYOND_M, _END_SHARE = (10.0, 40.0), 0.4
+# Behind the hull lies what it is moored to: half of the strip, since jetties are narrower than it.
+_QUAY_SHARE = 0.5
+# `contrast` is that of the smallest hull: the error of a mean falls with the root of its area.
+_REFERENCE_M2 = _HULLS[0][0] * _HULLS[0][1]
 # NDVI of sparse vegetation; the index of leaves with water in them; that of dense foliage.
 _RED_EDGE, _LEAF_WATER, _LEAF_WATER_ALONE = 0.3, 0.15, 0.3
 # Blur that makes a 10 m band as coarse as a 20 m one: the sd of a 20 m box is 5.8 m, of its shifted nearest neighbours
@@ -111,10 +111,10 @@ def moored(
 ) -> Hulls:
     """Fit hulls along the water's edge.
 
-    Rectangles of a ship's length and beam are laid on every second pixel of the shore at twelve angles. One is kept if
-    it is full (four fifths of it are `bare`: dry and no plants), four fifths of the strip beyond a long side are
-    navigable water, its index exceeds the mean of the shore by `contrast`, and beyond bow and stern that excess falls
-    to less than half. Then rows of matches that are longer than a ship go, and of those that overlap all but the best.
+    Rectangles of a ship's length and beam are laid on every second pixel of the shore at 24 angles. One is kept if it
+    is full (nine tenths of it are `bare`: dry and no plants), nine tenths of the strip beyond one long side are
+    navigable water, half of that beyond the other side is bare, two fifths of what lies beyond bow and stern are water,
+    and its index exceeds the mean of the shore by `contrast`. Of those that overlap, all but the best go.
     """
     none = Hulls(*(np.empty(0) for _ in range(6)))
     if not sea.any() or not bare.any():
@@ -129,38 +129,45 @@ def moored(
     margin = int(np.ceil(_HULLS[-1][0] / min(step))) + 4
     wide = sea.shape[1] + 2 * margin
     base = (rows + margin) * wide + (columns + margin)
-    full_f, sea_f = (np.pad(a, margin).ravel().astype(np.float32) for a in (bare, navigable))
+    not_bare, not_open, no_sea = (~np.pad(a, margin).ravel() for a in (bare, navigable, sea))
     index_f = np.pad(np.where(bare, index, 0), margin).ravel()
     around = reference[rows, columns]
-    kept = []
-    chain = np.zeros(sea.shape, dtype=bool)
+    kept = [np.empty((0, 6))]
     for length, beam in _HULLS:
+        half = (beam - _SAMPLE_M) / 2
+        quay = [beam / 2 + at for at in _QUAY_M]
+        ahead, deep = length / 2 + sum(_BEYOND_M) / 2, _BEYOND_M[1] - _BEYOND_M[0]
+        # the middle of a full rectangle beside open water
+        off = inland[rows, columns]
+        here = np.nonzero((off >= beam / 2 - _SAMPLE_M) & (off <= beam / 2 + 2 * _SAMPLE_M))[0]
+        near = base[here]
+        need = contrast * np.sqrt(_REFERENCE_M2 / (length * beam))
         for angle in np.arange(_ANGLES) * np.pi / _ANGLES:
-            # the test that fails most candidates comes first: most shore has no open water beside it
-            sides = (_offsets(angle, 0.8 * length, [s * (beam / 2 + _BESIDE_M)], step, wide) for s in (1, -1))
-            good = np.nonzero(np.maximum(*(_mean(sea_f, base, side) for side in sides)) >= _SHARE)[0]
-            half = (beam - _SAMPLE_M) / 2
             inside = _offsets(angle, length, np.linspace(-half, half, round(beam / _SAMPLE_M)), step, wide)
-            full = _mean(full_f, base[good], inside)
-            good, full = good[full >= _SHARE], full[full >= _SHARE]
-            above = _mean(index_f, base[good], inside) / full - around[good]
-            like = above >= _CHAIN_SHARE * contrast
-            chain[rows[good[like]], columns[good[like]]] = True
-            ends = (
-                _offsets(angle, beam, np.linspace(-half, half, 3), step, wide, shift=s * (length / 2 + _BEYOND_M))
-                for s in (-1, 1)
-            )
-            beyond = np.maximum(
-                *(_mean(index_f, base[good], e) - around[good] * _mean(full_f, base[good], e) for e in ends)
-            )
-            need = contrast * np.sqrt(_REFERENCE_M2 / (length * beam))
-            take = (above >= need) & (beyond < _END_SHARE * above)
-            fitted = [np.full(int(take.sum()), v) for v in (angle, length, beam)]
-            kept.append(np.column_stack([rows[good[take]], columns[good[take]], *fitted, above[take]]))
-    found = np.concatenate(kept)
-    no_ship = _long(ndimage.binary_dilation(chain, iterations=max(1, round(_SAMPLE_M / max(step)))), step)
-    found = found[~no_ship[found[:, 0].astype(int), found[:, 1].astype(int)]]
-    return _best(found, step)
+            ends = [_offsets(angle, deep, [-half, 0.0, half], step, wide, shift=s * ahead) for s in (1, -1)]
+            for side in (1, -1):
+                # the test that fails most candidates comes first: most shore has no open water beside it
+                beside = _offsets(angle, 0.8 * length, [side * (beam / 2 + _BESIDE_M)], step, wide)
+                good, wet = _enough(not_open, near, beside, _SHARE)
+                good = here[good]
+                some, full = _enough(not_bare, base[good], inside, _SHARE)
+                good, wet = good[some], wet[some]
+                if not good.size:
+                    continue
+                behind = _offsets(angle, 0.8 * length, [-side * at for at in quay], step, wide)
+                fit = wet * full
+                for missing, offsets, share in (
+                    (no_sea, ends[0], _END_SHARE),
+                    (no_sea, ends[1], _END_SHARE),
+                    (not_bare, behind, _QUAY_SHARE),
+                ):
+                    some = _enough(missing, base[good], offsets, share)[0]
+                    good, fit, full = good[some], fit[some], full[some]
+                fit = fit * (_mean(index_f, base[good], inside) / full - around[good])
+                take = fit >= need
+                fitted = [np.full(int(take.sum()), v) for v in (angle, length, beam)]
+                kept.append(np.column_stack([rows[good[take]], columns[good[take]], *fitted, fit[take]]))
+    return _best(np.concatenate(kept), step)
 
 
 def _opened(mask: Mask, width: float, step: tuple[float, float]) -> Mask:
@@ -169,15 +176,6 @@ def _opened(mask: Mask, width: float, step: tuple[float, float]) -> Mask:
     if not core.any():
         return np.zeros_like(mask)
     return np.asarray(ndimage.distance_transform_edt(~core, sampling=step) <= width / 2)
-
-
-def _long(mask: Mask, step: tuple[float, float]) -> Mask:
-    """Return the components that are longer than any ship."""
-    labels, n = ndimage.label(mask, structure=np.ones((3, 3)))
-    out = np.zeros(n + 1, dtype=bool)
-    for i, (rows, columns) in enumerate(ndimage.find_objects(labels), 1):
-        out[i] = np.hypot((rows.stop - rows.start) * step[0], (columns.stop - columns.start) * step[1]) > LONGEST_M
-    return np.asarray(out[labels])
 
 
 def _points(
@@ -204,10 +202,27 @@ def _mean(flat: NDArray[np.float32], base: NDArray[np.int64], offsets: NDArray[n
     return total / np.float32(offsets.size)
 
 
+def _enough(
+    missing: Mask, base: NDArray[np.int64], offsets: NDArray[np.int64], share: float
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return which of `base` have enough of their sample points, and the share they have; give up others early."""
+    alive = np.arange(base.size, dtype=np.int64)
+    lost = np.zeros(base.size, dtype=np.int16)
+    most = int((1 - share) * offsets.size + 1e-6)
+    # far apart first: points beside each other fail together
+    stride = max(1, offsets.size // (most + 2))
+    for first in range(stride):
+        for offset in offsets[first::stride]:
+            lost += missing[base + offset]
+        still = np.nonzero(lost <= most)[0]
+        alive, base, lost = alive[still], base[still], lost[still]
+    return alive, np.asarray(1 - lost / offsets.size, dtype=np.float32)
+
+
 def _best(found: NDArray[np.float64], step: tuple[float, float]) -> Hulls:
     """Keep the best of overlapping hulls, longer ones first among equals."""
-    # a longer hull of equal mean contrast is the stronger finding: the error of a mean falls with its length
-    strength = found[:, 5] * np.sqrt(found[:, 3])
+    # a larger hull of equal mean contrast is the stronger finding: the error of a mean falls with the root of its area
+    strength = found[:, 5] * np.sqrt(found[:, 3] * found[:, 4])
     found = found[np.argsort(-strength, kind="stable")]
     y, x = found[:, 0] * step[0], found[:, 1] * step[1]
     alive = np.ones(len(found), dtype=bool)

@@ -52,9 +52,9 @@ def detect_optical(
     k: float = 4.0,
     floor: float = 0.03,
     window_m: float = 1_000.0,
-    shortest_m: float = 24.0,
+    shortest_m: float = 40.0,
     swir_share: float = 0.1,
-    contrast: float = 0.08,
+    contrast: float = 0.03,
     static_share: float = 0.8,
     near_shore_km: float = 2.0,
 ) -> gpd.GeoDataFrame:
@@ -63,13 +63,14 @@ def detect_optical(
     Ships with water around them are bright spots: pixels whose near-infrared reflectance lies ``max(k sd, floor)``
     above the mean of the sea within `window_m`, or holes in the water, joined to components. A component is a ship if
     water surrounds it, it is no larger than ships are (450 m by 90 m) and no smaller than `shortest_m`, and its summed
-    excess at 1.6 um is at least `swir_share` of that in the near infrared; foam and wakes are dark there. Sums are
-    compared, because a pixel of 20 m thins out a small ship that one of 10 m shows.
+    excess at 1.6 um is at least `swir_share` of that in the near infrared; foam and wakes are dark there. Within 100 m
+    of land, where ships make no wake, it is at least half: surf and mangroves are wet. Sums are compared, because a
+    pixel of 20 m thins out a small ship that one of 10 m shows.
 
-    Ships along a quay are not surrounded by water. There, rectangles of a hull's size are laid along the water's edge
-    and kept where they are full, lie open to navigable water along one side, end at both ends, and reflect relatively
-    less at 1.6 um than the shore around (see Notes). They carry the flag ``moored``; they are found and placed less
-    surely than ships in open water.
+    Ships along a quay are not surrounded by water. There, rectangles of a hull's size, 150 m to 370 m long, are laid
+    along the water's edge and kept where they are full, lie open to navigable water along one side and to the quay
+    along the other, have water beyond bow and stern, and reflect relatively less at 1.6 um than the shore around (see
+    Notes). They carry the flag ``moored``; they are found and placed less surely than ships in open water.
 
     Parameters
     ----------
@@ -95,12 +96,16 @@ def detect_optical(
     window_m : float
         Width of the window in which sea and shore are measured: several times the longest ship.
     shortest_m : float
-        Shortest ship. 24 m is where recreational craft end in European law (Directive 2013/53/EU). Within 100 m of land
-        ships shorter than 40 m (four pixels) are not told from dolphins, rocks and jetties, and are left out.
+        Shortest ship, as long as it looks in the image: blur adds about a pixel. 40 m is four pixels; what is shorter
+        is mostly yachts, tugs, buoys and crests. Take 24 m, where recreational craft end in European law (Directive
+        2013/53/EU), to have them, too. Within 100 m of land they are left out all the same, because they are not told
+        from dolphins, rocks and jetties.
     swir_share : float
         Least excess at 1.6 um as a share of that in the near infrared.
     contrast : float
-        How much the index (NIR - SWIR) / (NIR + SWIR) of a moored hull exceeds that of the shore around.
+        How much the index (NIR - SWIR) / (NIR + SWIR) of a moored hull of 150 m by 30 m exceeds that of the shore
+        around; larger hulls need less, as the root of their area. It is little, because shape and water tell most ships
+        from quays; it settles the rest.
     static_share : float
         Share of `passes` in which a structure is dry. A berth that is taken more often than that is lost.
     near_shore_km : float
@@ -143,13 +148,20 @@ def detect_optical(
     -----
     Painted steel reflects about as much at 1.6 um as at 0.8 um or less; concrete, asphalt, sand and roofs reflect more.
     Mixing with water changes the index little, because water is dark in both. Plants are told by the red edge together
-    with their water content. A row of matches longer than any ship is a beach, a sea wall or a pier. Container stacks
-    at the quay's edge are painted steel, too: expect false hits there, and count berths with `passes` or a `water` mask
-    drawn along the quays, not from one scene.
+    with their water content. But container stacks are painted steel as well, and a ship full of containers looks like
+    the yard behind it. So it is the shape that tells: a ship sticks out of the quay and ends, with water beyond bow and
+    stern, while stacks, sea walls and beaches go on. What sticks out alike is taken for a ship: the heads of piers,
+    floating docks, closely packed pontoons. Moored ships shorter than about 130 m, those in basins narrower than 60 m,
+    and those with less than 20 m between them and the next are missed. Count berths with `passes` or with a `water`
+    mask drawn along the quays where there is either.
 
     From one scene each of Santos, Valencia and Genoa (the sample ``sen2ships``, hand labels, most of them of berthed
-    ships), F1 at 200 m is 0.51, 0.32 and 0.51; 15 of 15, 3 of 3 and 3 of 4 ships with 200 m of water around them are
-    found. F1 moves by up to 0.15 when a constant moves by 30 %: figures of single ports say no more than that.
+    ships), F1 at 200 m is 0.80, 0.53 and 0.51; 15 of 15, 3 of 3 and 3 of 4 ships with 200 m of water around them are
+    found. Of what is ``moored``, 30 of 38, 6 of 15 and 14 of 32 are labelled ships. Turning a scene or shifting it by
+    half a pixel, reflectance a fifth higher or lower and noise of 0.003 leave F1 at 0.71 to 0.82, 0.44 to 0.53 and 0.44
+    to 0.54. Changes of 30 % of one constant leave it at 0.73 to 0.82, 0.36 to 0.62 and 0.44 to 0.58, but for the share
+    of a rectangle that must be full and open (0.9): at 0.63 F1 is 0.68, 0.35 and 0.42, at 1 it is 0.59, 0.35 and 0.38.
+    Figures of three ports say no more than that.
 
     A snapshot shows what was there at one hour. Small craft are far more numerous than ships of commerce.
 
