@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import rioxarray  # noqa: F401  registers the .rio accessor
@@ -24,8 +24,18 @@ from econsat.stac.eog._files import refuse_wrong_kind
 
 __all__ = ["open", "save"]
 
-# What the file itself says of how it is to be read.
-_JSON, _ARRAY, _UNNAMED = "econsat_json", "econsat_array", "econsat_unnamed"
+# What the file itself says of how it is to be read: attributes that are JSON; those whose names mean something else to
+# NetCDF, all in one; the array that it is.
+_JSON, _SET_ASIDE, _ARRAY, _UNNAMED = "econsat_json", "econsat_set_aside", "econsat_array", "econsat_unnamed"
+# CF conventions 1.11, appendix A, and xarray's own: a reader would take them for orders and change the values.
+_ORDERS = frozenset(
+    (
+        *("_FillValue", "missing_value", "scale_factor", "add_offset", "valid_min", "valid_max", "valid_range"),
+        *("_Unsigned", "coordinates", "grid_mapping", "bounds", "calendar", "dtype", "ancillary_variables"),
+    )
+)
+# What xarray reads as a length of time.
+_DURATIONS = frozenset(("days", "hours", "minutes", "seconds", "milliseconds", "microseconds", "nanoseconds"))
 _ENDINGS = (".nc", ".nc4", ".netcdf")
 
 
@@ -166,11 +176,12 @@ def _as_dataset(cube: xr.DataArray | xr.Dataset) -> xr.Dataset:
 
 
 def _plain(attrs: Mapping[Any, Any], what: str) -> dict[str, Any]:
-    """Return attributes that NetCDF can hold, and the names of those that are JSON now."""
+    """Return attributes that NetCDF can hold, and say which of them are JSON now."""
     made: dict[str, Any] = {}
     told: list[str] = []
-    for key, value in attrs.items():
-        name = str(key)
+    aside = {str(key): value for key, value in attrs.items() if str(key) in _ORDERS or _is_time(str(key), value)}
+    kept = {str(key): value for key, value in attrs.items() if str(key) not in aside}
+    for name, value in {**kept, **({_SET_ASIDE: aside} if aside else {})}.items():
         # NetCDF knows numbers and text, but no bool, no None, no empty list, and no text with a null in it.
         plain = isinstance(value, str | int | float | np.integer | np.floating) and not isinstance(value, bool)
         if plain and "\0" not in str(value):
@@ -181,7 +192,12 @@ def _plain(attrs: Mapping[Any, Any], what: str) -> dict[str, Any]:
         except (TypeError, ValueError, RecursionError) as error:
             raise ParameterError(f"attrs[{name!r}] of {what} cannot be kept as JSON: {str(error)[:200]}") from None
         told.append(name)
-    return {**made, **({_JSON: " ".join(told)} if told else {})}
+    return {**made, **({_JSON: json.dumps(told)} if told else {})}
+
+
+def _is_time(name: str, value: Any) -> bool:
+    """Whether a reader would take the numbers for times."""
+    return name == "units" and isinstance(value, str) and (" since " in value or value in _DURATIONS)
 
 
 def _scalar(value: Any) -> Any:
@@ -193,13 +209,13 @@ def _scalar(value: Any) -> Any:
 def _rich(attrs: Mapping[Any, Any], source: Path) -> dict[Any, Any]:
     """Return attributes as they were before `_plain`."""
     made = dict(attrs)
-    for name in str(made.pop(_JSON, "")).split(" "):
-        if not name:
-            continue
-        try:
-            made[name] = json.loads(cast("str", made[name]))
-        except (KeyError, TypeError, ValueError, RecursionError) as error:
-            raise ReadError(
-                f"{source.name} is damaged: what it says in {name!r:.100} is no JSON ({error!r:.100})."
-            ) from None
+    name: Any = _JSON
+    try:
+        for name in json.loads(made.pop(_JSON, "[]")):
+            made[name] = json.loads(made[name])
+        made.update(made.pop(_SET_ASIDE, {}))
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise ReadError(
+            f"{source.name} is damaged: what it says in {name!r:.100} is no JSON ({error!r:.100})."
+        ) from None
     return made
