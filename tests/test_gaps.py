@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
+from rasterio.errors import RasterioError
+from rasterio.transform import Affine
 
 from econsat.access import Access, Cache
-from econsat.errors import AccessError
+from econsat.errors import AccessError, GridError
 from econsat.stac._geotiff import _zeros
 from econsat.stac._geotiff.assemble import Part
 from econsat.stac._geotiff.reader import RemoteRaster, Session
-from econsat.testing import Fault, FaultServer
+from econsat.stac._place import place
+from econsat.stac._read import Header
+from econsat.testing import Fault, FaultServer, make_item
 from test_geotiff import as_cog, indexed, written
 
 _CHUNKY = {"tiled": True, "blockxsize": 256, "blockysize": 256, "interleave": "pixel"}
@@ -154,3 +160,47 @@ class TestChanged:
         raster_of(server, second)
         with pytest.raises(AccessError, match="not the file whose header was read"):
             there.window(part_of(there), lambda dataset: dataset.read(1))
+
+
+class TestHeader:
+    """A wrong byte of the header that makes pixels of something else than they are is found out by their number."""
+
+    @pytest.mark.parametrize("compress", ["deflate", "none"])
+    @pytest.mark.parametrize("tiles", [{"tiled": True, "blockxsize": 64, "blockysize": 64}, {"blockysize": 40}])
+    @pytest.mark.parametrize("code", [258, 277])
+    def test_fewer_bytes_than_tiles_hold(
+        self, server: FaultServer, compress: str, tiles: dict[str, Any], code: int
+    ) -> None:
+        content = bytearray(written(noise(2, 128), compress=compress, interleave="pixel", **tiles))
+        ifd = int.from_bytes(content[4:8], "little")
+        at = next(n for n in range(ifd + 2, len(content), 12) if content[n : n + 2] == code.to_bytes(2, "little"))
+        # Bits of a sample and number of bands have defaults: a tag that is not known is as good as none.
+        content[at + 1] ^= 0x80
+        raster = raster_of(server, bytes(content))
+
+        def read() -> np.ndarray:
+            return raster.window(part_of(raster, 1, 128), lambda dataset: dataset.read(1))
+
+        with pytest.raises((AccessError, RasterioError), match=r"where the header says|not compressed, for pixels of"):
+            read()
+
+    def test_bits_that_are_no_number(self) -> None:
+        content = bytearray(written(noise(1, 64)))
+        ifd = int.from_bytes(content[4:8], "little")
+        at = next(n for n in range(ifd + 2, len(content), 12) if content[n : n + 2] == b"\x02\x01")
+        content[at + 2] = 2
+        with pytest.raises(AccessError, match=r"tag 258 \(bits a sample\) is no whole number"):
+            indexed(bytes(content))
+
+    @pytest.mark.parametrize(
+        ("header", "words"),
+        [
+            ({"crs": "EPSG:4978"}, "neither geographic nor projected"),
+            ({"transform": Affine(0.0, 0.0, 500_000.0, 0.0, -10.0, 5_000_000.0)}, "header is damaged"),
+            ({"transform": Affine(10.0, 0.0, math.nan, 0.0, -10.0, 5_000_000.0)}, "header is damaged"),
+        ],
+    )
+    def test_a_place_that_is_none_is_told_of_by_name(self, tmp_path: Path, header: dict[str, Any], words: str) -> None:
+        good = Header((), Affine(10.0, 0.0, 0.0, 0.0, -10.0, 0.0), (9, 9), "EPSG:32631", (9, 9), gcps=False)
+        with pytest.raises(GridError, match=f"item 'a', asset 'red'.*{words}"):
+            place(make_item("a", assets={"red": "https://example.org/a.tif"}), "red", replace(good, **header))

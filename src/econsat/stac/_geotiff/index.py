@@ -258,6 +258,8 @@ def _one(tags: Directory, order: str, code: int, default: int | None = None) -> 
 def _all_alike(tags: Directory, order: str, code: int, *, default: int, what: str) -> int:
     tag = tags.get(code)
     values = [default] if tag is None or tag.count == 0 else tag.values(order).tolist()
+    if not isinstance(values[0], int):
+        raise damaged(f"tag {code} ({what}) is no whole number")
     if len(set(values)) > 1:
         raise RefusedError(f"its bands differ in {what} ({values[:4]}), which GDAL does not read", kind="refused")
     return int(values[0])
@@ -394,6 +396,12 @@ def _believe(level: Level, *, size: int | None, policy: Policy, what: str) -> No
     if longest > 4 * level.tile_bytes + 65_536:
         raise RefusedError(
             f"{what} claims a tile of {longest:,} bytes that unfolds to {level.tile_bytes:,}", kind="refused"
+        )
+    plain = level.tile_bytes + level.tile_bytes // 8 + 64 if level.is_tiled else 2 * level.tile_bytes - 1
+    if level.compression == "none" and longest > plain:
+        # Its first bytes would be taken for pixels of another type.
+        raise damaged(
+            f"{what} has a tile of {longest:,} bytes that are not compressed, for pixels of {level.tile_bytes:,}"
         )
     last = int(offsets.max()) + longest
     if last >= 2**63:
