@@ -184,6 +184,31 @@ class TestHeader:
         with pytest.raises((AccessError, RasterioError), match=r"where the header says|not compressed, for pixels of"):
             read()
 
+    @pytest.mark.parametrize("compress", ["none", "lzw", "zstd"])
+    def test_an_offset_into_another_tile(self, compress: str) -> None:
+        content = written(noise(1, 128), compress=compress, tiled=True, blockxsize=64, blockysize=64)
+        offsets = indexed(content).levels[0].offsets.astype("<u4").tobytes()
+        at = content.index(offsets) + 8
+        for bit in range(13):
+            bad = bytearray(content)
+            bad[at + bit // 8] ^= 1 << bit % 8
+            with pytest.raises(AccessError, match=r"overlap|cut off"):
+                indexed(bytes(bad))
+
+    def test_too_few_bytes_of_a_plain_tile(self) -> None:
+        content = written(noise(1, 128), tiled=True, blockxsize=64, blockysize=64)
+        bad = content.replace(np.full(4, 8192, "<u4").tobytes(), np.array([8192, 8191, 8192, 8192], "<u4").tobytes())
+        bad = bad.replace(np.full(4, 8192, "<u2").tobytes(), np.array([8192, 8191, 8192, 8192], "<u2").tobytes())
+        assert bad != content
+        with pytest.raises(AccessError, match="too few bytes"):
+            indexed(bad)
+
+    def test_tiles_of_the_same_pixels_may_be_one(self) -> None:
+        content = written(noise(1, 128), tiled=True, blockxsize=64, blockysize=64)
+        offsets = indexed(content).levels[0].offsets.astype("<u4")
+        bad = content.replace(offsets.tobytes(), np.array([*offsets[:3], offsets[0]], "<u4").tobytes())
+        assert indexed(bad).levels[0].offsets[3] == offsets[0]
+
     def test_bits_that_are_no_number(self) -> None:
         content = bytearray(written(noise(1, 64)))
         ifd = int.from_bytes(content[4:8], "little")

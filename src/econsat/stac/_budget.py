@@ -157,7 +157,7 @@ class Known:
             # Bands whose tiles are the same share them; other windows are read for themselves.
             shared = image.bands > 1 and image.planar == "chunky"
             calls.setdefault(tuple(map(str, part.extent)) if shared else (n,), []).append(part)
-        requests = nbytes = most = saved = 0
+        requests = nbytes = least = most = saved = 0
         kept: list[Range] = []
         for part, *_ in calls.values():
             needed = part.ranges()
@@ -166,6 +166,8 @@ class Known:
             rest = without(needed, [*memory, *cache, *kept])
             runs = split(coalesced(rest, gap, held=without(needed, rest)), PIECE)
             requests, nbytes = requests + len(runs), nbytes + _length(runs)
+            # Chunks that are read in another order may not fetch what lies between tiles.
+            least += _length(rest if self.keeps and len(calls) > 1 else runs)
             # Chunks that are read at once may both ask for what lies across their border.
             rest = without(needed, [*memory, *cache])
             most += _length(coalesced(rest, gap, held=without(needed, rest))) if kept else _length(runs)
@@ -174,7 +176,7 @@ class Known:
         if requests or self.head.nbytes:
             # Each band looks at its own pixels, in what came before it, too.
             most += sum(_asked_again(part) for parts in calls.values() for part in parts)
-        return Cost(requests, nbytes, nbytes, most, saved)
+        return Cost(requests, nbytes, least, most, saved)
 
 
 def _asked_again(part: Part) -> int:

@@ -8,18 +8,15 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from econsat.stac._geotiff.assemble import Part
+from econsat.stac._geotiff.index import CHECKED
 
 __all__ = ["CHECKED", "MAX_PROBES", "PROBE", "mark", "probes", "runs", "same", "shortest", "vouched", "whole_tiles"]
-
-CHECKED: Final = frozenset(("deflate", "lerc"))
-"""Compressions with a checksum that is compared: Adler-32 (RFC 1950, in `_inflate`), and the Fletcher-32 of LERC
-version 2.3 on (github.com/Esri/lerc). A test changes bytes; libtiff's decoders of LZMA and zstd let them pass."""
 
 # Shorter runs of zeros are ordinary: in plain pixels, and in those that a compression squeezed.
 _PLAIN, _SQUEEZED = 4_096, 512
