@@ -282,6 +282,16 @@ def test_a_server_that_stops_paging_early_is_found_out(proxy: FaultServer) -> No
     assert items.extra_fields["econsat:matched"] == 9
 
 
+@pytest.mark.parametrize("last", [4, None])
+def test_items_that_a_page_moved_past_are_found_out(proxy: FaultServer, last: int | None) -> None:
+    catalog = econsat.open_catalog(proxy.url())
+    # The first item was taken away between the pages, so that what stood third now stands second, and comes on none.
+    first = localised(page(scenes()[:2], next_page=True, matched=5), proxy)
+    proxy.fail("/search", first, page(scenes()[3:5], next_page=False, matched=last))
+    with pytest.warns(TruncatedWarning, match=r"4 items are returned, 5 matched: left out by the server"):
+        catalog.search()
+
+
 def test_a_server_that_repeats_its_pages_for_ever_is_an_error(proxy: FaultServer) -> None:
     catalog = econsat.open_catalog(proxy.url())
     for _ in range(5):

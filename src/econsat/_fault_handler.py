@@ -265,7 +265,8 @@ def _spoilt(answer: Answer, fault: Fault) -> Answer:
     if fault.flip is not None and fault.flip < len(body):
         body = body[: fault.flip] + bytes([body[fault.flip] ^ 0xFF]) + body[fault.flip + 1 :]
     if fault.zero_from is not None:
-        body = body[: fault.zero_from] + bytes(max(0, len(body) - fault.zero_from))
+        stop = len(body) if fault.zero_to is None else min(fault.zero_to, len(body))
+        body = body[: fault.zero_from] + bytes(max(0, stop - fault.zero_from)) + body[max(stop, fault.zero_from) :]
     if fault.gzip:
         body = gzip.compress(body, mtime=0)
     if fault.truncate is not None:

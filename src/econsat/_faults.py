@@ -48,8 +48,8 @@ class Fault:
         The content type of `body`.
     cut : int or None
         Promise the whole body, send this many bytes of it, and hang up.
-    zero_from : int or None
-        Send zeros from this byte of the body on.
+    zero_from, zero_to : int or None
+        Send zeros from this byte of the body on, up to that one or to its end.
     skip : int
         Let this many requests pass before the first that it befalls.
     after, before : int or None
@@ -111,6 +111,7 @@ class Fault:
     hang: int | None = None
     reset: Literal["before", "after"] | None = None
     etag: str | None = None
+    zero_to: int | None = None
 
     def befalls(self, method: str, start: int) -> bool:
         """Say whether a request of this method, for a range that starts at this byte, is meant."""

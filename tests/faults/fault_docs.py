@@ -39,6 +39,18 @@ comparing pixels with the truth:
 A third outcome, *silently different*, fails the test. Each row is run with pixels read at once and read later. The
 patience of the tests is short (two retries); with that of the defaults more passes.
 
+What no reader can know, unless the item states a ``file:checksum`` and the file is read with ``verify=True``: a
+wrong byte that makes another valid number of the header (where the raster lies, its fill value; where the item says
+otherwise, that is noted in the provenance), whole tiles in one another's place, tiles of another version of the
+file from a server that sends neither an entity tag nor a date, and wrong bytes in tiles without a checksum of their
+own. Of compressions, Deflate and LERC have one that is compared; ``attrs["assets"]`` says of each file what vouches
+for its tiles: ``file:checksum``, ``codec checksum``, or ``length only`` (zeros in place of bytes are looked for
+even so). Files of this machine (``local file``) are read as GDAL reads them: of them it takes about a quarter of
+wrong bytes in deflated tiles for data.
+
+Nor is it known of zeros in tiles without a checksum that another process put into a cache on disk,
+and ended before it had asked for them again: a later run takes them from there. `Cache.clear` removes them.
+
 "Elsewhere" is what we measured, on the same kind of server, of GDAL 3.10.3 and pystac-client 0.9.1 as they come, or
 know from the sources of the package that is named. An empty cell was not measured.
 

@@ -76,6 +76,38 @@ def _flip_checked(world: World, times: int | None) -> None:
     world.path().write_bytes(content)
 
 
+def _tag(world: World, code: int, change: Callable[[bytearray, int], None]) -> None:
+    """Change an entry of the first directory, which says where it lies and how many bytes it has."""
+    content = bytearray(world.path().read_bytes())
+    directory = int.from_bytes(content[4:8], "little")
+    at = next(n for n in range(directory + 2, len(content), 12) if content[n : n + 2] == code.to_bytes(2, "little"))
+    change(content, at)
+    world.path().write_bytes(content)
+
+
+def _bits(world: World, times: int | None) -> None:
+    def change(content: bytearray, at: int) -> None:
+        # Another tag, which nobody knows: a sample has one bit unless it is said.
+        content[at + 1] ^= 0x80
+
+    _tag(world, 258, change)
+
+
+def _offset(world: World, times: int | None) -> None:
+    def change(content: bytearray, at: int) -> None:
+        content[int.from_bytes(content[at + 8 : at + 12], "little") + 4] ^= 0x40
+
+    _tag(world, 324, change)
+
+
+def _flat(world: World, times: int | None) -> None:
+    def change(content: bytearray, at: int) -> None:
+        start = int.from_bytes(content[at + 8 : at + 12], "little")
+        content[start : start + 8] = bytes(8)
+
+    _tag(world, 33550, change)
+
+
 def _sized(world: World, times: int | None) -> None:
     world.fields = {"a": {"file:size": world.path().stat().st_size + 7}}
 
@@ -260,6 +292,13 @@ ROWS: tuple[Row, ...] = (
     tiles("a gzipped body that nobody asked for", gzip=True),
     tiles("zeros instead of compressed tiles", zero_from=0, others="GDAL 3.10.3: read failed"),
     tiles("a wrong byte in a deflated tile", flip=5000, others="GDAL 3.10.3: reads every fourth as data"),
+    Row(
+        "a hole of zeros in plain tiles, no fill value stated",
+        "tiles",
+        at(A, after=1, zero_from=2000, zero_to=9000),
+        scenes={"compress": "none", "nodata": None},
+        between=True,
+    ),
     tiles("another ETag with each answer", etag="new"),
     Row("another file between header and tiles", "tiles", _exchange, once=False, between=True, eager=False),
     Row(
@@ -286,6 +325,15 @@ ROWS: tuple[Row, ...] = (
         signed=True,
     ),
     Row("a file that is cut off", "file", _truncate, once=False, others="GDAL 3.10.3: read failed"),
+    Row("a wrong byte of the header that makes pixels of another type", "file", _bits, once=False),
+    Row(
+        "a wrong byte of the header that makes plain tiles lie across one another",
+        "file",
+        _offset,
+        once=False,
+        scenes={"compress": "none"},
+    ),
+    Row("a header with pixels of no width", "file", _flat, once=False),
     Row("a file that is not as long as its item says", "file", _sized, once=False),
     Row(
         "zeros instead of plain tiles, no fill value stated",

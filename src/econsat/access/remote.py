@@ -139,6 +139,11 @@ class RemoteFile:
         return None if version is None else version.etag
 
     @property
+    def version(self) -> Version | None:
+        """What the server says to know the file's version by; None where nothing was read yet."""
+        return self._state.version
+
+    @property
     def kept_as(self) -> str:
         """The address that the cache knows the file by: where a function makes another one of it, that one."""
         if self._kept_as is None:

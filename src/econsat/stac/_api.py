@@ -232,7 +232,8 @@ class Api:
             count = 0
             claimed: int | None = None
             for page in self._pages({**asked, **area}, area=number, progress=progress, checkpoint=checkpoint):
-                claimed = page.claimed
+                # Where the count changes on the way, a page may have moved past items that none shows.
+                claimed = page.claimed if claimed is None else max(claimed, page.claimed or 0)
                 count += len(page.fresh)
                 short = short or page.stopped
                 for body in page.fresh:

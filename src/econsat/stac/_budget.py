@@ -18,7 +18,7 @@ from econsat.access.remote import PIECE
 from econsat.errors import GridError
 from econsat.stac import _grid
 from econsat.stac._bounds import Placed
-from econsat.stac._geotiff._zeros import CHECKED, MAX_PROBES, PROBE
+from econsat.stac._geotiff._zeros import MAX_PROBES, PROBE, vouched
 from econsat.stac._geotiff.assemble import Part
 from econsat.stac._read import MAX_WARP_BYTES
 from econsat.stac._warp import Window, paste, shrink, window
@@ -151,39 +151,45 @@ class Known:
             return Cost()
         number = self.numbers[factor]
         image = self.index.levels[number]
-        calls: dict[tuple[Any, ...], Part] = {}
+        calls: dict[tuple[Any, ...], list[Part]] = {}
         for n, (band, roi) in enumerate(wants):
             part = Part(self.index, number, band, roi)
             # Bands whose tiles are the same share them; other windows are read for themselves.
             shared = image.bands > 1 and image.planar == "chunky"
-            calls.setdefault(tuple(map(str, part.extent)) if shared else (n,), part)
-        requests = nbytes = most = saved = 0
+            calls.setdefault(tuple(map(str, part.extent)) if shared else (n,), []).append(part)
+        requests = nbytes = least = most = saved = 0
         kept: list[Range] = []
-        for part in calls.values():
+        for part, *_ in calls.values():
             needed = part.ranges()
             memory, cache = self.free(needed)
             saved += _length(without(merged(cache), memory))
             rest = without(needed, [*memory, *cache, *kept])
             runs = split(coalesced(rest, gap, held=without(needed, rest)), PIECE)
             requests, nbytes = requests + len(runs), nbytes + _length(runs)
+            # Chunks that are read in another order may not fetch what lies between tiles.
+            least += _length(rest if self.keeps and len(calls) > 1 else runs)
             # Chunks that are read at once may both ask for what lies across their border.
             rest = without(needed, [*memory, *cache])
             most += _length(coalesced(rest, gap, held=without(needed, rest))) if kept else _length(runs)
-            most += _asked_again(part) if runs else 0
             if self.keeps:
                 kept += runs
-        return Cost(requests, nbytes, nbytes, most, saved)
+        if requests or self.head.nbytes:
+            # Each band looks at its own pixels, in what came before it, too.
+            most += sum(_asked_again(part) for parts in calls.values() for part in parts)
+        return Cost(requests, nbytes, least, most, saved)
 
 
 def _asked_again(part: Part) -> int:
     """Return the bytes that may be fetched a second time, to see whether zeros are pixels or a server's gap."""
     image = part.image
-    if image.compression in CHECKED:
+    if vouched(part):
         return 0
     counts = image.counts[image.numbers(part.extent, part.band)].astype(np.int64)
+    if any(level.compression == "none" for level in (image, part.mask) if level is not None):
+        # One tile may hold several runs of zeros.
+        return min(MAX_PROBES * PROBE, sum(stop - start for start, stop in part.ranges()))
     # Zeros compress well: longer tiles hold something else.
-    longest = image.tile_bytes if image.compression == "none" else image.tile_bytes // 50
-    doubtful = np.sort(counts[(counts > 0) & (counts <= max(longest, 64))])[-MAX_PROBES:]
+    doubtful = np.sort(counts[(counts > 0) & (counts <= max(image.tile_bytes // 50, 64))])[-MAX_PROBES:]
     return int(np.minimum(doubtful, PROBE).sum())
 
 

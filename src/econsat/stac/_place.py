@@ -133,7 +133,14 @@ def place(item: pystac.Item, asset: str, header: Header) -> tuple[GeoBox, list[s
                 "Set item.properties['proj:code'], e.g. 'EPSG:4326'."
             )
         notes.append(f"{where}: the raster states no CRS, the item's is taken ({crs})")
+    if not (crs.projected or crs.geographic):
+        raise GridError(
+            f"{where}: its coordinate reference system ({crs.proj.name}) is neither geographic nor projected, so its "
+            "place on the Earth is unknown"
+        )
     t = header.transform
+    if not all(math.isfinite(v) for v in t[:6]) or t.is_degenerate:
+        raise GridError(f"{where}: the raster's transform ({tuple(t)[:6]}) is none: the file's header is damaged")
     if t.is_identity:
         raise GridError(f"{where}: the raster has no transform, so its place is unknown")
     if t.b or t.d:

@@ -135,7 +135,8 @@ def _ask(place: Place, asked: Asked, checkpoint: Checkpoint | None) -> Came:
             checkpoint=checkpoint,
         )
         found = [absolute(served(to_item(body), place.url)) for body in answer.bodies]
-        stopped = f"the server {shown(place.url)}, which stopped paging early" if answer.short else ""
+        why = "stopped paging early or counted anew on the way"
+        stopped = f"the server {shown(place.url)}, which {why}" if answer.short else ""
         return Came(found, answer.matched, stopped)
     with Store(checkpoint) if checkpoint is not None else nullcontext() as store:
         if isinstance(backend, (StaticTree, Snapshot)):

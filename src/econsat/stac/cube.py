@@ -155,8 +155,9 @@ def load(
         lists ``{item, asset, href, reason}``, ``attrs["time_note"]`` stands where times are not dates. With
         ``chunks=None`` ``attrs["assets"]`` counts, for each file that was read, ``pixels`` asked (some twice, where
         resampling reads in several windows), ``valid`` ones, ``zeros`` among these, ``absent_blocks`` (never written),
-        ``bytes`` transferred of the file, whichever asset it is, bytes ``from_cache``, and says what vouches for them
-        (``integrity``).
+        ``bytes`` transferred of the file, whichever asset it is, bytes ``from_cache``, and says what vouches for its
+        tiles (``integrity``): ``"file:checksum"``; ``"codec checksum"``, where all levels and masks are compressed by
+        Deflate or LERC; ``"length only"``; or ``"local file"``, which GDAL reads as it is.
 
     Raises
     ------

@@ -21,11 +21,11 @@ except ImportError:
 
 __all__ = ["stored"]
 
-# More behind the pixels than that is no slip of a writer.
-_SLACK = 65_536
+# More behind the pixels than that, and an eighth, is no slip of a writer.
+_SLACK = 64
 
 
-def stored(body: bytes, size: int, *, most: int | None = None) -> bytes:
+def stored(body: bytes, size: int, *, most: int | None = None, exact: bool = False) -> bytes:
     """Return a zlib stream (RFC 1950) of the same pixels that is not compressed, once its Adler-32 was compared.
 
     Parameters
@@ -37,11 +37,14 @@ def stored(body: bytes, size: int, *, most: int | None = None) -> bytes:
         for a part of one; it is left out, since libtiff would return what lay in memory before.
     most : int, optional
         Bytes of a whole tile or strip. Default: `size`.
+    exact : bool
+        Whether it is a tile, of which all hold the same number of bytes; of strips some writers pack more.
 
     Raises
     ------
     rasterio.errors.RasterioIOError
-        The stream is damaged, cut off, or holds more than twice as much as it may.
+        The stream is damaged, cut off, or holds so much more than the header says that the header must be wrong: its
+        first bytes would be taken for pixels of another type.
 
     Examples
     --------
@@ -53,7 +56,8 @@ def stored(body: bytes, size: int, *, most: int | None = None) -> bytes:
     ...
     rasterio.errors.RasterioIOError: a tile of 17 bytes is damaged: ...
     """
-    limit = 2 * (size if most is None else most) + _SLACK
+    whole = size if most is None else most
+    limit = whole + whole // 8 + _SLACK if exact else 2 * whole - 1
     stream, content, wrong = _fast.decompressobj(), b"", ""
     try:
         # One more than is taken: else the checksum would be left unread behind a tile that just fits.
@@ -61,8 +65,10 @@ def stored(body: bytes, size: int, *, most: int | None = None) -> bytes:
     except (zlib.error, _fast.error) as error:
         wrong = f"is damaged: {error}"
     # Outside the handler: an error of isal in the chain could not be sent to another process.
-    if not wrong and not stream.eof:
-        wrong = f"holds more than {limit:,}" if len(content) > limit else "is cut off"
+    if not wrong and len(content) > limit:
+        wrong = f"holds more than {limit:,}, where the header says {whole:,}"
+    elif not wrong and not stream.eof:
+        wrong = "is cut off"
     if wrong:
         raise RasterioIOError(f"a tile of {len(body):,} bytes {wrong}")
     return zlib.compress(content[:size], 0)

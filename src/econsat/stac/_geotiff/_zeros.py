@@ -5,47 +5,75 @@ Compressions with a checksum of their own do not decode such bytes; all others d
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from econsat.stac._geotiff.assemble import Part
+from econsat.stac._geotiff.index import CHECKED
 
-__all__ = ["CHECKED", "MAX_PROBES", "PROBE", "probes", "runs", "same", "whole_tiles"]
+__all__ = ["CHECKED", "MAX_PROBES", "PROBE", "mark", "probes", "runs", "same", "shortest", "vouched", "whole_tiles"]
 
-CHECKED: Final = frozenset(("deflate", "lerc"))
-"""Compressions with a checksum that is compared: Adler-32 (RFC 1950, in `_inflate`), and the Fletcher-32 of LERC
-version 2.3 on (github.com/Esri/lerc). A test changes bytes; libtiff's decoders of LZMA and zstd let them pass."""
-
-# Shorter runs of zeros are ordinary.
-_RUN = 4_096
+# Shorter runs of zeros are ordinary: in plain pixels, and in those that a compression squeezed.
+_PLAIN, _SQUEEZED = 4_096, 512
 PROBE = 4_096
 MAX_PROBES = 16
+_OTHER = re.compile(rb"[^\0]")
 
 
-def runs(pieces: Mapping[tuple[int, int], bytes]) -> list[tuple[int, int]]:
-    """Return the ranges of long zero runs that reach to the end of a tile, across tiles that touch.
+def vouched(part: Part) -> bool:
+    """Say whether a checksum vouches for all tiles of a part, those of its mask included."""
+    return all(level.compression in CHECKED for level in (part.image, part.mask) if level is not None)
+
+
+def shortest(part: Part) -> int:
+    """Return how long a run of zeros must be to be told from what a part's tiles hold anyway."""
+    plain = any(level.compression == "none" for level in (part.image, part.mask) if level is not None)
+    return _PLAIN if plain else _SQUEEZED
+
+
+def runs(pieces: Mapping[tuple[int, int], bytes], *, least: int = _PLAIN) -> list[tuple[int, int]]:
+    """Return the ranges of zero runs of at least so many bytes, across tiles that touch.
 
     Examples
     --------
     >>> runs({(0, 5000): bytes(5000), (5000, 6000): b"x" + bytes(999), (9000, 9100): bytes(100)})
     [(0, 5000)]
+    >>> runs({(0, 3000): b"x" * 1000 + bytes(2000), (3000, 9000): bytes(3000) + b"x" * 3000})
+    [(1000, 6000)]
     """
     found: list[tuple[int, int]] = []
-    current: tuple[int, int] | None = None
     for (start, stop), body in sorted(pieces.items()):
-        zeros = 0 if body[-1:] != b"\0" else len(body) - len(body.rstrip(b"\0"))
-        if current is not None and zeros == len(body) and current[1] == start:
-            current = (current[0], stop)
-            continue
-        if current is not None:
-            found.append(current)
-        current = (stop - zeros, stop) if zeros else None
-    if current is not None:
-        found.append(current)
-    return [(start, stop) for start, stop in found if stop - start > _RUN]
+        for low, high in _within(body, least):
+            if found and found[-1][1] == start + low and low == 0:
+                found[-1] = (found[-1][0], start + high)
+            else:
+                found.append((start + low, min(start + high, stop)))
+    return [(start, stop) for start, stop in found if stop - start >= least]
+
+
+def _within(body: bytes, least: int) -> list[tuple[int, int]]:
+    """Return the long runs of zeros of one piece, and those at its ends however short."""
+    if not body:
+        return []
+    first = _OTHER.search(body)
+    if first is None:
+        return [(0, len(body))]
+    at = first.start()
+    found = [(0, at)] if at else []
+    wanted = bytes(least)
+    while (at := body.find(wanted, at)) >= 0:
+        end = _OTHER.search(body, at)
+        stop = len(body) if end is None else end.start()
+        found.append((at, stop))
+        at = stop
+    if body[-1] == 0 and (not found or found[-1][1] != len(body)):
+        found.append((len(body.rstrip(b"\0")), len(body)))
+    return found
 
 
 def probes(doubtful: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -74,6 +102,17 @@ def same(pieces: Mapping[tuple[int, int], bytes], start: int, body: bytes) -> bo
         if low < high and piece[low - first : high - first] != body[low - start : high - start]:
             return False
     return True
+
+
+def mark(pieces: Mapping[tuple[int, int], bytes], start: int, stop: int) -> tuple[int, int, bytes]:
+    """Return what tells the bytes that the pieces hold of a range from all others."""
+    digest = hashlib.sha256()
+    for (first, last), piece in sorted(pieces.items()):
+        low, high = max(first, start), min(last, stop)
+        if low < high:
+            digest.update(b"%d " % low)
+            digest.update(piece[low - first : high - first])
+    return start, stop, digest.digest()
 
 
 def whole_tiles(part: Part, stored: NDArray[Any]) -> list[tuple[int, int]]:

@@ -120,7 +120,7 @@ class Part:
                 for band in bands:
                     for each, size in level.decoded(self.extent, band).items():
                         if each in pieces:
-                            made[each] = stored(pieces[each], size, most=level.tile_bytes)
+                            made[each] = stored(pieces[each], size, most=level.tile_bytes, exact=level.is_tiled)
         return made
 
     @property

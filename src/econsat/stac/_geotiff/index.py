@@ -7,7 +7,7 @@ documentation of the GTiff and COG drivers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -18,7 +18,7 @@ from econsat.access.policy import Policy
 from econsat.errors import RefusedError
 from econsat.stac._geotiff._tags import Bytes, Directory, Read, Tag, beyond, damaged, directories
 
-__all__ = ["Level", "TiffIndex", "parse_index"]
+__all__ = ["CHECKED", "Level", "TiffIndex", "parse_index"]
 
 SUBFILE, OLD_SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 254, 255, 256, 257, 258, 259, 262
 STRIP_OFFSETS, SAMPLES, ROWS_PER_STRIP, STRIP_COUNTS, PLANAR, PREDICTOR = 273, 277, 278, 279, 284, 317
@@ -43,6 +43,10 @@ COMPRESSIONS: Final[Mapping[int, str]] = {
     50002: "jxl",
     52546: "jxl",
 }
+CHECKED: Final = frozenset(("deflate", "lerc"))
+"""Compressions with a checksum that is compared: Adler-32 (RFC 1950, in `_inflate`), and the Fletcher-32 of LERC
+version 2.3 on (github.com/Esri/lerc). A test changes bytes; libtiff's decoders of LZMA and zstd let them pass."""
+
 # Decoding a tile below this costs nothing worth forging; constant tiles reach ratios of ten thousands honestly.
 _SMALL = 2**24
 # Uncompressed strips are cut as libtiff does, so that a window does not need the whole of a file in one strip.
@@ -225,6 +229,7 @@ def parse_index(
         elif number == 0 or _same(level, levels[0]):
             levels.append(level)
     levels[1:] = sorted(levels[1:], key=lambda level: -level.width * level.height)
+    _apart([*levels, *masks])
     of: dict[tuple[int, int], Level] = {}
     for mask in masks:
         of.setdefault(mask.shape, mask)
@@ -258,6 +263,8 @@ def _one(tags: Directory, order: str, code: int, default: int | None = None) -> 
 def _all_alike(tags: Directory, order: str, code: int, *, default: int, what: str) -> int:
     tag = tags.get(code)
     values = [default] if tag is None or tag.count == 0 else tag.values(order).tolist()
+    if not isinstance(values[0], int):
+        raise damaged(f"tag {code} ({what}) is no whole number")
     if len(set(values)) > 1:
         raise RefusedError(f"its bands differ in {what} ({values[:4]}), which GDAL does not read", kind="refused")
     return int(values[0])
@@ -309,7 +316,7 @@ def _level(tags: Directory, order: str, *, subfile: int, size: int | None, polic
     simple = level.compression == "none" and _one(tags, order, PHOTOMETRIC, 1) != YCBCR
     if simple and not tiled and level.tile_bytes > _STRIP and level.tile_height > 1:
         level = _chopped(level)
-    _believe(level, size=size, policy=policy, what=what)
+    _believe(level, order, size=size, policy=policy, what=what)
     return level
 
 
@@ -377,7 +384,24 @@ def _chopped(level: Level) -> Level:
     return replace(shorter, offsets=np.concatenate(offsets), counts=np.concatenate(counts))
 
 
-def _believe(level: Level, *, size: int | None, policy: Policy, what: str) -> None:
+def _apart(levels: Sequence[Level]) -> None:
+    """Refuse tiles that lie across one another, where no checksum would tell: an offset is wrong."""
+    spans = [np.empty((0, 2), np.uint64)]
+    for level in levels:
+        if level.compression in CHECKED:
+            continue
+        # Old writers counted bytes generously.
+        most = np.uint64(level.tile_bytes if level.compression == "none" else 2**62)
+        written = level.counts > 0
+        spans.append(np.stack([level.offsets[written], np.minimum(level.counts[written], most)], axis=1))
+    # Tiles of the same pixels may well be one.
+    starts, counts = np.unique(np.concatenate(spans), axis=0).T
+    across = np.flatnonzero(starts[1:] < starts[:-1] + counts[:-1])
+    if across.size:
+        raise damaged(f"its tiles at bytes {int(starts[across[0]]):,} and {int(starts[across[0] + 1]):,} overlap")
+
+
+def _believe(level: Level, order: str, *, size: int | None, policy: Policy, what: str) -> None:
     """Refuse tiles that are too large, lie outside the file or unfold out of proportion."""
     block = max(level.tile_bytes, level.tile_width * level.tile_height * level.itemsize)
     if block > policy.max_block_bytes:
@@ -395,6 +419,16 @@ def _believe(level: Level, *, size: int | None, policy: Policy, what: str) -> No
         raise RefusedError(
             f"{what} claims a tile of {longest:,} bytes that unfolds to {level.tile_bytes:,}", kind="refused"
         )
+    plain = level.tile_bytes + level.tile_bytes // 8 + 64 if level.is_tiled else 2 * level.tile_bytes - 1
+    if level.compression == "none" and longest > plain:
+        # Its first bytes would be taken for pixels of another type.
+        raise damaged(
+            f"{what} has a tile of {longest:,} bytes that are not compressed, for pixels of {level.tile_bytes:,}"
+        )
+    # Subsampled colours take fewer.
+    bare = level.compression == "none" and _one(level.tags, order, PHOTOMETRIC, 1) != YCBCR
+    if bare and (level.counts < _nominal(level))[written].any():
+        raise damaged(f"{what} has a tile of too few bytes, though none is compressed")
     last = int(offsets.max()) + longest
     if last >= 2**63:
         raise damaged(f"{what} has a tile at byte {last:,}")

@@ -10,9 +10,7 @@ import os
 import tempfile
 import threading
 import weakref
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
-from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -20,28 +18,25 @@ import rasterio
 from rasterio.errors import RasterioError
 from rasterio.io import MemoryFile
 
-from econsat.access.cache import default_cache
+from econsat.access._share import share
 from econsat.access.redact import shown
 from econsat.access.remote import RemoteFile
-from econsat.access.transport import transport_of
 from econsat.errors import AccessError, RefusedError
 from econsat.stac._geotiff import _zeros
 from econsat.stac._geotiff._tags import HEAD
-from econsat.stac._geotiff.ahead import Ahead, Fetched
+from econsat.stac._geotiff.ahead import Fetched
 from econsat.stac._geotiff.assemble import Part, Pieces, header_tiff
 from econsat.stac._geotiff.index import TiffIndex, parse_index
+from econsat.stac._geotiff.session import Session
 
 if TYPE_CHECKING:
-    from econsat.access import Access
-    from econsat.access.cache import Cache
+    from econsat.access._version import Version
     from econsat.access.signing import Signer
-    from econsat.access.transport import Transport
 
 __all__ = ["STEP", "RemoteRaster", "Session"]
 
 T = TypeVar("T")
 
-_SHELF_BYTES = 2**28
 STEP = 2**25
 _TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 # JPEG 2000 part 1 annex I (signature box), and its codestream; HDF5 file format III.A; the netCDF classic format.
@@ -50,82 +45,6 @@ _MAGIC: Final[Mapping[str, tuple[bytes, ...]]] = {
     "HDF5": (b"\x89HDF\r\n\x1a\n",),
     "netCDF": (b"\x89HDF\r\n\x1a\n", b"CDF\x01", b"CDF\x02", b"CDF\x05"),
 }
-
-
-class Session:
-    """What the rasters of one load share: how bytes enter, and tiles that several bands need.
-
-    Parameters
-    ----------
-    access : Access
-        Rules, patience and connections.
-    default_cache : bool
-        Whether each address gets the cache that is usual for it, instead of `access.cache`.
-    """
-
-    def __init__(self, access: Access, *, default_cache: bool = False) -> None:
-        self.access = access
-        self._default_cache = default_cache
-        self._lock = threading.Lock()
-        self._shelf: OrderedDict[Hashable, Future[Pieces]] = OrderedDict()
-        self.ahead: Ahead | None = None
-        # Dozens of threads wait for the network; as many that decode at once would only take turns.
-        self.decoding = threading.BoundedSemaphore(os.cpu_count() or 1)
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return _session, (self.access, self._default_cache)
-
-    def __repr__(self) -> str:
-        return "<Session>"
-
-    @property
-    def transport(self) -> Transport:
-        """The transport of this process."""
-        return transport_of(self.access)
-
-    def cache(self, href: str) -> Cache | None:
-        """Return where ranges of an address are kept."""
-        return default_cache(href) if self._default_cache else self.access.cache
-
-    def shared(self, key: Hashable, fetch: Callable[[], Pieces]) -> Pieces:
-        """Return what a key stands for, fetched once while others wait for it, and kept as long as there is room."""
-        with self._lock:
-            found = self._shelf.get(key)
-            mine = found is None
-            if found is None:
-                found = self._shelf[key] = Future()
-            else:
-                self._shelf.move_to_end(key)
-        if mine:
-            try:
-                found.set_result(fetch())
-            except BaseException as error:
-                self.forget(key)
-                found.set_exception(error)
-                raise
-            self._thin()
-        return found.result()
-
-    def forget(self, key: Hashable) -> None:
-        """Let go of what a key stands for."""
-        with self._lock:
-            self._shelf.pop(key, None)
-
-    def _thin(self) -> None:
-        with self._lock:
-            sizes = {
-                key: sum(map(len, future.result().values())) for key, future in self._shelf.items() if future.done()
-            }
-            total = sum(sizes.values())
-            for key, size in sizes.items():
-                if total <= _SHELF_BYTES:
-                    break
-                del self._shelf[key]
-                total -= size
-
-
-def _session(access: Access, usual: bool) -> Session:
-    return Session(access, default_cache=usual)
 
 
 class RemoteRaster:
@@ -170,16 +89,17 @@ class RemoteRaster:
         self.compared = ""
         self._signer, self._found_in, self._expected = signer, found_in, expected_size
         self._index: TiffIndex | None = None
-        self._version: tuple[int | None, str | None] | None = None
+        self._version: Version | None = None
         self._live()
 
     def _live(self) -> None:
         self._lock, self._whole_lock = threading.RLock(), threading.Lock()
         self._file: RemoteFile | None = None
         self._path: str | None = None
+        self._compared: set[tuple[int, int, bytes]] = set()
 
     def __getstate__(self) -> dict[str, Any]:
-        here = ("_lock", "_whole_lock", "_file", "_path")
+        here = ("_lock", "_whole_lock", "_file", "_path", "_compared")
         return {key: value for key, value in self.__dict__.items() if key not in here}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -265,7 +185,7 @@ class RemoteRaster:
                     if again:
                         raise
                     continue
-                self._version = (file.size, file.etag)
+                self._version = file.version
             assert self._index is not None
             return self._index
 
@@ -274,7 +194,10 @@ class RemoteRaster:
         """What vouches for the bytes: their checksum, one inside the compressed tiles, or their number alone."""
         if self.compared:
             return "file:checksum"
-        checked = self._index is not None and self._index.levels[0].compression in _zeros.CHECKED
+        index = self._index
+        levels = [] if index is None else [level for level in (*index.levels, *index.masks) if level is not None]
+        # All of them: overviews and masks may be packed another way than the image.
+        checked = bool(levels) and all(level.compression in _zeros.CHECKED for level in levels)
         return "codec checksum" if checked else "length only"
 
     def header(self, work: Callable[[rasterio.DatasetReader], T]) -> T:
@@ -291,8 +214,8 @@ class RemoteRaster:
     ) -> T:
         """Do some work on a dataset that holds a part's tiles.
 
-        Tiles that cannot be decoded, or end in zeros that the server does not send a second time, are fetched once
-        more, past the cache.
+        Tiles that cannot be decoded, or hold long runs of zeros that the server does not send a second time, are
+        fetched once more, past the cache.
 
         Parameters
         ----------
@@ -310,7 +233,7 @@ class RemoteRaster:
         rasterio.errors.RasterioError
             They cannot be decoded.
         """
-        image, key = part.image, self.key(part)
+        key = self.key(part)
         ahead = self.session.ahead
         for again in (False, True):
             fetched = None if ahead is None or again else ahead.take(key)
@@ -326,9 +249,11 @@ class RemoteRaster:
                 if again:
                     raise
             else:
-                if not transferred or image.compression in _zeros.CHECKED:
+                if not transferred or _zeros.vouched(part):
                     return result
-                doubtful = _zeros.runs(pieces) + ([] if suspects is None else suspects(result))
+                doubtful = _zeros.runs(pieces, least=_zeros.shortest(part)) + (
+                    [] if suspects is None else suspects(result)
+                )
                 if not self._differs(doubtful, pieces):
                     return result
                 if again:
@@ -346,17 +271,19 @@ class RemoteRaster:
         return (self.href, part.level, part.band if part.image.planar == "separate" else 0, *map(str, part.extent))
 
     def fetch(self, part: Part) -> Fetched:
-        """Return the bytes that a part needs, and whether any of them crossed the network now.
+        """Return the bytes that a part needs, and whether any of them may have crossed the network in this process.
+
+        Bytes that came for another band, with the header or by the read of a neighbour count: who asked for them first
+        may still be looking at them.
 
         Raises
         ------
         AccessError
             They cannot be had.
         """
-        before = self.fetched
         if part.image.bands > 1 and part.image.planar == "chunky":
-            return self.session.shared(self.key(part), lambda: self._pieces(part)), self.fetched > before
-        return self._pieces(part), self.fetched > before
+            return self.session.shared(self.key(part), lambda: self._pieces(part)), self.fetched > 0
+        return self._pieces(part), self.fetched > 0
 
     def _pieces(self, part: Part) -> Pieces:
         ranges = part.ranges()
@@ -364,23 +291,27 @@ class RemoteRaster:
             return {}
         file = self.file
         found = dict(zip(ranges, file.read(ranges), strict=True))
-        seen = (file.size, file.etag)
-        if self._version is not None and any(
-            a is not None and b is not None and a != b for a, b in zip(seen, self._version, strict=True)
-        ):
+        seen = file.version
+        if self._version is not None and seen is not None and not self._version.agrees(seen):
             raise AccessError("it is not the file whose header was read; load again", kind="changed")
         return found
 
     def _differs(self, doubtful: list[tuple[int, int]], pieces: Pieces) -> bool:
         """Ask again for a few bytes of each range, past the cache, and say whether others come."""
-        file = self.file
-        for start, stop in _zeros.probes(doubtful):
-            again = self.session.transport.piece(
-                self.href, start, stop, found_in=self._found_in, etag=file.etag, signer=self._signer
-            )
-            if not _zeros.same(pieces, start, again.body):
-                return True
-        return False
+        wanted = [(start, stop, _zeros.mark(pieces, start, stop)) for start, stop in _zeros.probes(doubtful)]
+        # Bands whose values lie side by side would all ask the same.
+        wanted = [each for each in wanted if each[2] not in self._compared]
+        transport, etag = self.session.transport, self.file.etag
+
+        def alike(each: tuple[int, int, tuple[int, int, bytes]]) -> bool:
+            start, stop, mark = each
+            again = transport.piece(self.href, start, stop, found_in=self._found_in, etag=etag, signer=self._signer)
+            found = _zeros.same(pieces, start, again.body)
+            if found:
+                self._compared.add(mark)
+            return found
+
+        return not all(share(alike, wanted, pool=transport.pool))
 
     def _not_longer(self, size: int | None) -> None:
         limit = self.session.access.policy.max_file_bytes
