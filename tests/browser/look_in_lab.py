@@ -21,11 +21,12 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from browsing import Look, open_page, see_frames
+from playwright.sync_api import TimeoutError as TimeoutError_
 
 SETTINGS = {
     # All cells stay in the page, also those that are scrolled away.
@@ -40,6 +41,7 @@ STATE = """() => {
     waiting: prompts.filter(p => p.includes('*')).length,
     done: prompts.filter(p => /\\d/.test(p)).length,
     status: status ? status.dataset.status : '',
+    kernel: (document.querySelector('.jp-Toolbar-kernelName') || {}).textContent || '',
   };
 }"""
 
@@ -114,27 +116,42 @@ def look_in_lab(notebook: Path, *, pictures: Path | None = None, seconds: float 
 
 
 def _wait_for_kernel(page: Any, seconds: float = 120) -> None:
-    """Wait until the kernel rests, and take the one that Lab offers, should it ask."""
+    """Wait until a kernel rests, and take the one that Lab offers, should it ask."""
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    quiet = 0
+    while quiet < 4:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"the kernel was not ready after {seconds:g} s: {page.evaluate(STATE)}")
         page.wait_for_timeout(500)
-        if page.locator(".jp-Dialog").count():
-            page.locator(".jp-Dialog .jp-mod-accept").click()
-        elif page.evaluate(STATE)["status"] == "idle":
-            return
-    raise TimeoutError(f"the kernel was not ready after {seconds:g} s: {page.evaluate(STATE)}")
+        state = page.evaluate(STATE)
+        # Lab calls a notebook idle that has no kernel yet.
+        ready = not _accept(page) and state["status"] == "idle" and state["kernel"] not in ("", "No Kernel")
+        quiet = quiet + 1 if ready else 0
+
+
+def _accept(page: Any) -> bool:
+    """Take what a dialog offers; say whether there was one."""
+    button = page.locator(".jp-Dialog .jp-mod-accept")
+    if not button.count():
+        return False
+    with suppress(TimeoutError_):
+        button.first.click(timeout=2000)
+    return True
 
 
 def _run_all(page: Any) -> None:
     """Run all cells, again where Lab took the order for a kernel that it was still connecting to, and lost it."""
-    for _ in range(3):
-        page.get_by_role("menuitem", name="Run", exact=True).click()
-        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-        for _ in range(40):
+    for _ in range(5):
+        with suppress(TimeoutError_):
+            page.get_by_role("menuitem", name="Run", exact=True).click(timeout=5000)
+            page.get_by_role("menuitem", name="Run All Cells", exact=True).click(timeout=5000)
+        for _ in range(30):
             page.wait_for_timeout(500)
             state = page.evaluate(STATE)
             if state["waiting"] or state["done"]:
                 return
+            _accept(page)
+        page.keyboard.press("Escape")
 
 
 def _wait_until_done(page: Any, seconds: float) -> dict[str, Any]:
