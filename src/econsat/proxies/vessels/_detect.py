@@ -11,7 +11,7 @@ import numpy as np
 from econsat.errors import CoverageWarning, ParameterError, SizeError
 from econsat.proxies._layer import is_number, record
 from econsat.proxies.vessels import _ambiguity
-from econsat.proxies.vessels._clutter import threshold
+from econsat.proxies.vessels._clutter import PIXELS_PER_CELL, threshold
 from econsat.proxies.vessels._components import objects
 from econsat.proxies.vessels._exceedance import check, exceedance, intensity
 from econsat.proxies.vessels._fixed import is_fixed
@@ -47,6 +47,7 @@ def detect(
     looks: float | None = None,
     clutter: Literal["gamma", "k"] = "gamma",
     shape: float | None = None,
+    cell_px: float | None = None,
     min_px: int = 2,
     merge_m: float = 130.0,
     near_shore_km: float = 2.0,
@@ -84,6 +85,8 @@ def detect(
         Distribution of the sea; K for VV with swell or wind, which needs `looks`.
     shape : float, optional
         Order parameter of the K distribution. Default: estimated from the sea between the ships.
+    cell_px : float, optional
+        How many pixels of the sea about a ship there are to one independent cell: see `exceedance`.
     min_px : int, optional
         Fewest pixels that touch. A pixel alone is most likely a false alarm. One more is asked of an image that was
         resampled (its provenance says so), which spreads one pixel over several.
@@ -179,7 +182,7 @@ def detect(
     )
     if not is_number(min_px) or min_px < 1 or min_px != int(min_px):
         raise ParameterError(f"`min_px` must be a whole number of 1 or more; got {min_px!r}.")
-    check(pfa, looks, clutter, shape, censor)
+    check(pfa, looks, clutter, shape, censor, cell_px)
     layer = intensity(flat(image))
     place = place_of(layer)
     layer = layer.transpose(place.y_dim, place.x_dim)
@@ -209,16 +212,16 @@ def detect(
     if looks is None:
         looks, step["looks_from"] = looks_of(layer, mask)
     if lazy and clutter == "k" and shape is None and looks is not None:
-        shape = order_in(layer.data, mask.data, across, looks=looks)
+        shape, cell_px = order_in(layer.data, mask.data, across, looks=looks)
     if looks is None:
         row = column = np.zeros(0, dtype=np.int64)
     else:
         hits = exceedance(
             layer, pfa=pfa, looks=looks, water=mask, guard_m=guard_m, background_m=background_m, clutter=clutter,
-            shape=shape, censor=censor, pixel_m=place.spacing_m,
+            shape=shape, cell_px=cell_px, censor=censor, pixel_m=place.spacing_m,
         )  # fmt: skip
         said = hits.attrs["provenance"]["steps"][-1]
-        looks, shape = said["looks"], said["shape"]
+        looks, shape, cell_px = said["looks"], said["shape"], said["cell_px"]
         step |= {key: said[key] for key in ("factor", "share_missing", "share_land", "share_unjudged")}
         row, column = _places(hits)
         # of a lazy image `exceedance` cannot tell
@@ -228,7 +231,8 @@ def detect(
                 CoverageWarning,
                 stacklevel=2,
             )
-    step |= {"looks": looks, "shape": shape}
+    cell_px = PIXELS_PER_CELL if cell_px is None else float(cell_px)
+    step |= {"looks": looks, "shape": shape, "cell_px": cell_px}
     found = objects(
         row, column, width=place.shape[1], spacing_m=place.spacing_m, min_px=step["min_px_used"],
         merge_m=float(merge_m),        max_length_m=_LONGEST_M,
@@ -252,7 +256,7 @@ def detect(
         flags_of(one, place, coast=sea.flag, ghost=bool(g), longest_m=_LONGEST_M)
         for one, g in zip(seen, ghost, strict=True)
     ]
-    columns = columns_of(seen, place, flags, looks=looks, family=family, shape=shape)
+    columns = columns_of(seen, place, flags, looks=looks, family=family, shape=shape, cell_px=cell_px)
     columns["near_shore"] = np.asarray(sea.shore_km(x, y) <= near_shore_km, dtype=bool) if seen else ghost
     kept = ~standing & ~(ghost & drop_ambiguities)
     step |= {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from econsat.proxies.vessels._clutter import PIXELS_PER_CELL, false_alarm
+from econsat.proxies.vessels._clutter import false_alarm
 from econsat.proxies.vessels._length import RESOLUTION_M, length, length_class
 from econsat.proxies.vessels._patches import Seen
 from econsat.proxies.vessels._place import Place
@@ -52,6 +52,7 @@ def columns_of(
     looks: float | None,
     family: Any,
     shape: float | None,
+    cell_px: float,
 ) -> dict[str, Any]:
     """Return the columns of the table."""
     ratio = np.array([one.peak / one.mean for one in seen], dtype=np.float64)
@@ -60,7 +61,7 @@ def columns_of(
         dtype=np.float64,
     )
     chance = [
-        float(false_alarm(r, looks, n=one.n_sea / PIXELS_PER_CELL, family=family, shape=shape))
+        float(false_alarm(r, looks, n=one.n_sea / cell_px, family=family, shape=shape))
         if looks is not None and one.n_sea
         else float("nan")
         for one, r in zip(seen, ratio, strict=True)
