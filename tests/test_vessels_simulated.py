@@ -252,3 +252,52 @@ def test_the_rasters_are_what_the_script_makes(monkeypatch: pytest.MonkeyPatch) 
         with rasterio.open(PORT / name / f"{name.replace('-', '_')}_vh.tif") as source:
             # other processors round the last digit of a filter differently
             assert np.abs(source.read(1).astype(int) - values.astype(int)).max() <= 1
+
+
+class TestSidelobes:
+    """Far sidelobes of very bright ships are objects in line with them."""
+
+    def made(self, seed: int = 0) -> Any:
+        return make_radar_scene(
+            shape=(600, 600), ships=4, spacing_m=1200.0, ship_db=15.0, sea_db=-24.0, looks=4.8, seed=seed
+        )
+
+    def test_are_left_out_and_counted(self) -> None:
+        scene = self.made()
+        all_of_them = vessels.detect(scene.image, water=scene.water, looks=4.8, drop_sidelobes=False)
+        kept = vessels.detect(scene.image, water=scene.water, looks=4.8)
+        flagged = all_of_them["flags"].str.contains("sidelobe")
+        assert len(all_of_them) >= 8
+        assert len(kept) == len(scene.truth) == int((~flagged).sum())
+        assert all(scene.truth.distance(point).min() < 100.0 for point in kept.geometry)
+        step = kept.attrs["provenance"]["steps"][-1]
+        assert step["n_sidelobes"] == int(flagged.sum()) > 0
+        assert step["sidelobes"].startswith("looked for")
+
+    def test_in_radar_geometry_and_turned_maps(self) -> None:
+        scene = self.made(seed=1)
+        found = len(scene.truth)
+        flipped = scene.image.isel(y=slice(None, None, -1))
+        assert len(vessels.detect(flipped, water=scene.water, looks=4.8)) == found
+        # a quarter turn of the map and of the track
+        values = np.rot90(scene.image.values).copy()
+        turned = scene.image.copy(data=values)
+        turned.attrs["track_bearing_degrees"] = 270.0
+        water = scene.water.copy(data=np.ones(values.shape, bool))
+        assert len(vessels.detect(turned, water=water, looks=4.8)) == found
+        # half a right angle off, nothing lies in line
+        off = vessels.detect(turned, water=water, looks=4.8, azimuth={"heading_degrees": 45.0})
+        assert len(off) > found
+        del turned.attrs["track_bearing_degrees"]
+        unknown = vessels.detect(turned, water=water, looks=4.8)
+        assert len(unknown) == len(vessels.detect(turned, water=water, looks=4.8, drop_sidelobes=False))
+        assert "heading" in unknown.attrs["provenance"]["steps"][-1]["sidelobes"]
+
+    def test_a_boat_in_line_with_a_ship_stays(self) -> None:
+        ships = [
+            {"x": 483_000.0, "y": 5_697_000.0, "length_m": 200.0, "heading": 45.0, "rcs_db": 35.0},
+            {"x": 483_350.0, "y": 5_697_000.0, "length_m": 60.0, "heading": 45.0, "rcs_db": 15.0},
+            {"x": 483_000.0, "y": 5_696_500.0, "length_m": 60.0, "heading": 45.0, "rcs_db": 15.0},
+        ]
+        scene = make_radar_scene(ships=ships, sea_db=-24.0, seed=2)
+        assert len(vessels.detect(scene.image, water=scene.water, looks=4.8)) == 3

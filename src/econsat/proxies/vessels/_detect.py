@@ -10,14 +10,14 @@ import numpy as np
 
 from econsat.errors import CoverageWarning, ParameterError, SizeError
 from econsat.proxies._layer import is_number, record
-from econsat.proxies.vessels import _ambiguity
+from econsat.proxies.vessels import _ambiguity, _sidelobe
 from econsat.proxies.vessels._clutter import PIXELS_PER_CELL, threshold
 from econsat.proxies.vessels._components import objects
 from econsat.proxies.vessels._exceedance import check, exceedance, intensity
 from econsat.proxies.vessels._fixed import is_fixed
 from econsat.proxies.vessels._looks import looks_of, order_in
 from econsat.proxies.vessels._patches import Seen, looked_at
-from econsat.proxies.vessels._place import Place, degrees, earth_fixed, flat, place_of
+from econsat.proxies.vessels._place import Place, degrees, earth_fixed, flat, grid_north, place_of
 from econsat.proxies.vessels._ships import columns_of, flags_of, lasting, points_of, table_of
 from econsat.proxies.vessels._water import water_mask
 from econsat.proxies.vessels._windows import windows
@@ -37,6 +37,7 @@ __all__ = ["detect"]
 _LONGEST_M = 450.0
 # Pixels above the threshold beyond which an image is no sea with ships on it.
 _MOST_PX = 5_000_000
+_NO_HEADING = "not looked for: the heading is not known; give `heading_degrees` in `azimuth`"
 
 
 def detect(
@@ -57,6 +58,8 @@ def detect(
     ambiguity_db: float = 15.0,
     ambiguity_m: float = 200.0,
     drop_ambiguities: bool = True,
+    sidelobe_db: float = 3.0,
+    drop_sidelobes: bool = True,
     guard_m: float = 410.0,
     background_m: float = 810.0,
     censor: float = 1e-4,
@@ -66,7 +69,8 @@ def detect(
 
     Pixels that exceed the sea about them at a constant rate of false alarms (see `exceedance`) are joined where they
     touch, at sides or corners. Groups of `min_px` or more are ships, and groups nearer than `merge_m` one ship, unless
-    the whole were longer than 450 m. Ghosts of bright ships and known fixed objects are then taken out, and counted.
+    the whole were longer than 450 m. Ghosts and sidelobes of bright ships and known fixed objects are then taken out,
+    and counted.
 
     Parameters
     ----------
@@ -109,6 +113,11 @@ def detect(
         How far from the expected place a ghost may lie.
     drop_ambiguities : bool, optional
         Leave ghosts out; else they stay with the flag ``"ambiguity"``.
+    sidelobe_db : float, optional
+        An object in line with a brighter one, along the track or across it, is a sidelobe of it up to so many dB above
+        what the processor's window lets a point have there. In simulated scenes all were below 1 dB.
+    drop_sidelobes : bool, optional
+        Leave sidelobes out; else they stay with the flag ``"sidelobe"``.
     guard_m, background_m : float, optional
         Sides in metres of the square that keeps the ship out of the sea about it, and of the sea.
     censor : float, optional
@@ -129,14 +138,15 @@ def detect(
         - `n_px`: pixels above the threshold.
         - `pfa`: probability that sea alone gives the brightest pixel.
         - `near_shore`: within `near_shore_km` of the shore, or on it.
-        - `flags`: text, joined by commas: ``"coast +-1 km"`` (see `water`), ``"ambiguity"``, ``"edge"`` (touches the
-          border of the image or missing pixels; part of it may be cut off), ``"longer than a ship"`` (450 m).
+        - `flags`: text, joined by commas: ``"coast +-1 km"`` (see `water`), ``"ambiguity"``, ``"sidelobe"``, ``"edge"``
+          (touches the border of the image or missing pixels; part of it may be cut off), ``"longer than a ship"``
+          (450 m).
         - `row`, `column`: place in the image, counted from its first pixel, which is 0. Centroids are weighted by what
           exceeds the sea.
 
         `attrs["provenance"]` holds every parameter and the counts of what was left out: `n_small` groups of fewer
-        pixels, `n_ambiguities`, `n_fixed`; and whether ghosts could be looked for (`ambiguities`). An empty sea gives
-        a table without rows.
+        pixels, `n_ambiguities`, `n_sidelobes`, `n_fixed`; and whether ghosts and sidelobes could be looked for
+        (`ambiguities`, `sidelobes`). An empty sea gives a table without rows.
 
     Raises
     ------
@@ -161,6 +171,9 @@ def detect(
     it follows from the pixel in the mode IW. In a crowded anchorage faint ships lie by chance where a bright ship's
     ghost would: with one bright ship in 6 km2, as at Westhinder, one faint ship in six. They are counted.
 
+    Sidelobes: see the module `_sidelobe`. Ships some 36 dB above the sea have them beyond `merge_m`. On a map they are
+    looked for if the heading is known.
+
     A lazy image is read in two turns, whole for the threshold and then about the ships; what is held in memory is a few
     of its chunks. The result is that of the image in memory.
 
@@ -175,6 +188,7 @@ def detect(
     _check_amounts(
         merge_m=merge_m,
         ambiguity_db=ambiguity_db,
+        sidelobe_db=sidelobe_db,
         ambiguity_m=ambiguity_m,
         fixed_m=fixed_m,
         near_shore_km=near_shore_km,
@@ -249,16 +263,17 @@ def detect(
     ghost, said_of = _ghosts(
         seen, x, y, place, layer, track=track, why=why, least_db=ambiguity_db, tolerance_m=ambiguity_m
     )
+    lobe, said_of_lobes = _lobes(seen, x, y, place, layer.attrs, azimuth, margin_db=float(sidelobe_db))
     standing = np.zeros(len(seen), dtype=bool)
     if fixed is not None and seen:
         standing = is_fixed(earth_fixed(*degrees(x, y, place.crs)), fixed, distance=float(fixed_m))
     flags = [
-        flags_of(one, place, coast=sea.flag, ghost=bool(g), longest_m=_LONGEST_M)
-        for one, g in zip(seen, ghost, strict=True)
+        flags_of(one, place, coast=sea.flag, ghost=bool(g), lobe=bool(s), longest_m=_LONGEST_M)
+        for one, g, s in zip(seen, ghost, lobe, strict=True)
     ]
     columns = columns_of(seen, place, flags, looks=looks, family=family, shape=shape, cell_px=cell_px)
     columns["near_shore"] = np.asarray(sea.shore_km(x, y) <= near_shore_km, dtype=bool) if seen else ghost
-    kept = ~standing & ~(ghost & drop_ambiguities)
+    kept = ~standing & ~(ghost & drop_ambiguities) & ~(lobe & drop_sidelobes)
     step |= {
         "n_found": int(kept.sum()),
         "n_pixels_above": len(row),
@@ -267,6 +282,10 @@ def detect(
         "ambiguities": said_of,
         "n_ambiguities": int((ghost & ~standing).sum()),
         "ambiguities_dropped": bool(drop_ambiguities),
+        "sidelobes": said_of_lobes,
+        "sidelobe_db": float(sidelobe_db),
+        "n_sidelobes": int((lobe & ~standing & ~(ghost & drop_ambiguities)).sum()),
+        "sidelobes_dropped": bool(drop_sidelobes),
         "n_fixed": int(standing.sum()),
     }
     return table_of(columns, x, y, kept, place, record(lasting(layer.attrs), step))
@@ -355,14 +374,13 @@ def _ghosts(
             )
         slant, how = _ambiguity.iw_slant_range(pixel * place.spacing_m[1]), "slant range from the pixel (IW)"
     heading = track.heading
-    if heading is None and not place.radar:
-        heading = layer.attrs.get("platform_heading_degrees")
-        if not is_number(heading):
-            return none, "not looked for: the heading is not known; give `heading_degrees` in `azimuth`"
     lon, lat = degrees(x, y, place.crs)
-    bearing = np.array([one.bearing for one in seen]) if heading is None else np.full(len(seen), float(heading))
-    if heading is not None and track.heading is None and np.isfinite(slant).all():
-        bearing = _ambiguity.bearing_at(bearing, lat, slant)
+    bearing = np.array([one.bearing for one in seen])
+    if heading is not None or not place.radar:
+        known = _ambiguity.bearing_of(layer.attrs, heading, lat, slant)
+        if known is None:
+            return none, _NO_HEADING
+        bearing = known
     excess = np.array([one.peak - one.mean for one in seen], dtype=np.float64)
     shifts = [track.shifts(*one) for one in zip(line, pixel, slant, strict=True)]
     found = _ambiguity.ghosts(
@@ -370,3 +388,30 @@ def _ghosts(
         tolerance_m=tolerance_m,
     )  # fmt: skip
     return found, f"looked for: {how}"
+
+
+def _lobes(
+    seen: list[Seen],
+    x: Floats,
+    y: Floats,
+    place: Place,
+    attrs: Mapping[Any, Any],
+    azimuth: Mapping[str, Any] | None,
+    *,
+    margin_db: float,
+) -> tuple[Mask, str]:
+    """Say which objects are sidelobes, and in words whether that could be told."""
+    if place.radar:
+        return _sidelobe.in_line(seen, place, bearing=None, margin_db=margin_db), "looked for: in rows and columns"
+    _, lat = degrees(x, y, place.crs)
+    slant = np.array([one.slant_range for one in seen], dtype=np.float64)
+    bearing = _ambiguity.bearing_of(attrs, (azimuth or {}).get("heading_degrees"), lat, slant)
+    if bearing is None:
+        return np.zeros(len(seen), dtype=bool), _NO_HEADING
+    if not seen:
+        return np.zeros(0, dtype=bool), "looked for: along the track and across it"
+    # the grid's own north, which lies off the true one
+    turn = float(np.median(bearing - grid_north(x, y, place)))
+    return _sidelobe.in_line(
+        seen, place, bearing=turn, margin_db=margin_db
+    ), "looked for: along the track and across it"

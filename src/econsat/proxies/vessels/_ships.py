@@ -32,12 +32,13 @@ def points_of(seen: list[Seen], place: Place) -> tuple[Floats, Floats]:
     return place.on_map(at[:, 0], at[:, 1])
 
 
-def flags_of(one: Seen, place: Place, *, coast: str, ghost: bool, longest_m: float) -> str:
+def flags_of(one: Seen, place: Place, *, coast: str, ghost: bool, lobe: bool, longest_m: float) -> str:
     """Return what is to be said of an object, in words joined by commas."""
     extent = max(np.ptp(one.row) * place.spacing_m[0], np.ptp(one.column) * place.spacing_m[1])
     said = {
         coast: bool(coast),
         "ambiguity": ghost,
+        "sidelobe": lobe,
         "edge": one.at_edge,
         "longer than a ship": extent > longest_m,
     }
