@@ -66,8 +66,8 @@ def fixed_objects(
     A berth that is nearly always taken looks like a fixed object: pass the detections at sea, or compare with a chart.
     The rule by shares of passes takes the place of the median of images over six months that Global Fishing Watch uses.
     In simulated years of 30 passes, with a berth taken in 70, 80, 90 and 95 % of them by ships whose middles differ by
-    15 m (standard deviation) along the quay, this took some 5, 25, 50 and 95 % of berths for fixed, and none, none, none and
-    10 % where they differ by 40 m; it found 85 to 95 % of structures detected in 95 % of passes, all detected in 99 %,
+    15 m (standard deviation) along the quay, this took some 5, 25, 50 and 95 % of berths for fixed, and at most 10 %
+    where they differ by 40 m; it found 85 to 95 % of structures detected in 95 % of passes, all detected in 99 %,
     and few of those detected in 80 %. With a share of 0.5 within 100 m, all berths taken in 70 % of passes were lost.
 
     Examples
