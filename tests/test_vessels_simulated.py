@@ -18,8 +18,9 @@ import xarray as xr
 
 import econsat
 from econsat import _resources
-from econsat.errors import SyntheticDataWarning
+from econsat.errors import ParameterError, SuspectDataWarning, SyntheticDataWarning
 from econsat.proxies import vessels
+from econsat.proxies.vessels._score import match
 from econsat.testing import RadarScene, make_radar_scene
 
 sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
@@ -301,3 +302,50 @@ class TestSidelobes:
         ]
         scene = make_radar_scene(ships=ships, sea_db=-24.0, seed=2)
         assert len(vessels.detect(scene.image, water=scene.water, looks=4.8)) == 3
+
+
+@cache
+def small() -> RadarScene:
+    return make_radar_scene(shape=(400, 400), ships=4, seed=3)
+
+
+class TestWhatIsNoIntensity:
+    @pytest.mark.parametrize(
+        "change",
+        [np.sqrt, lambda image: image - 0.003, lambda image: 10 * np.log10(image) + 60],
+        ids=["amplitude", "less noise", "decibels"],
+    )
+    @pytest.mark.parametrize("looks", [None, 4.8])
+    def test_is_warned_of(self, change: Any, looks: float | None) -> None:
+        sea = small()
+        with pytest.warns(SuspectDataWarning, match="not distributed as intensity"):
+            vessels.detect(change(sea.image), water=sea.water, looks=looks)
+
+    def test_intensity_is_not(self) -> None:
+        sea = small()
+        rough = make_radar_scene(shape=(400, 400), ships=20, spacing_m=300.0, texture=1.5, texture_m=60.0, seed=3)
+        for image in (sea.image, sea.image.coarsen(y=2, x=2).mean(), rough.image, 1e5 * sea.image):
+            found = vessels.detect(image, water=None if image.shape != (400, 400) else sea.water, pfa=1e-9)
+            assert found.attrs["provenance"]["steps"][-1]["asymmetry"] > 1.8
+
+    def test_lazy_decibels_are_named(self) -> None:
+        sea = small()
+        with pytest.raises(ParameterError, match="decibels"):
+            vessels.detect((10 * np.log10(sea.image)).chunk(y=97), water=sea.water)
+
+    def test_land_among_full_blocks_does_not_warn(self) -> None:
+        """Few looks make the ships be taken out of blocks, of which some hold nothing but land."""
+        scene = make_radar_scene(shape=(400, 400), ships=0, looks=1.2, coast=0.3, seed=4)
+        assert len(vessels.detect(scene.image, water=scene.water)) == 0
+
+    def test_lengths_in_the_wide_mode(self) -> None:
+        """Pixels of 40 m see 93 x 87 m: with the cell of the other mode ships came out 70 m too long."""
+        scene = make_radar_scene(
+            shape=(400, 400), pixel_m=40.0, resolution_m=(93.0, 87.0), ships=8, spacing_m=1600.0, sea_db=-24.0, seed=1
+        )
+        scene.image.attrs["mode"] = "EW"
+        found = vessels.detect(scene.image, water=scene.water)
+        pairs = match(found, scene.truth, distance=200.0)
+        off = found["length_m"].to_numpy()[pairs["found"]] - scene.truth["length_m"].to_numpy()[pairs["truth"]]
+        assert len(off) == 8
+        assert abs(off.mean()) < 30.0

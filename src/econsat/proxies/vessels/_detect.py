@@ -15,7 +15,8 @@ from econsat.proxies.vessels._clutter import PIXELS_PER_CELL, threshold
 from econsat.proxies.vessels._components import objects
 from econsat.proxies.vessels._exceedance import check, exceedance, intensity
 from econsat.proxies.vessels._fixed import is_fixed
-from econsat.proxies.vessels._looks import looks_of, order_in
+from econsat.proxies.vessels._length import resolution_of
+from econsat.proxies.vessels._looks import looks_of, order_in, warn_of_amplitude
 from econsat.proxies.vessels._patches import Seen, looked_at
 from econsat.proxies.vessels._place import Place, degrees, earth_fixed, flat, grid_north, place_of
 from econsat.proxies.vessels._ships import columns_of, flags_of, lasting, points_of, table_of
@@ -131,7 +132,7 @@ def detect(
         A row a ship, from the first row of the image to the last. Points in the image's CRS, or EPSG:4326 in radar
         geometry. Columns:
 
-        - `length_m`: of the part within 12 dB of the brightest pixel, less a resolution cell of 20.4 x 22.5 m.
+        - `length_m`: of the part within 12 dB of the brightest pixel, less a resolution cell (IW: 20.4 x 22.5 m).
           Sidelobes, blur and what of the hull is bright make it uncertain by tens of metres: it serves to set
           `length_class`, one of ``"<100 m"``, ``"100-200 m"``, ``">200 m"``, which is what to count by.
         - `scr_db`: brightest pixel over the mean of the sea about it, in dB.
@@ -163,6 +164,10 @@ def detect(
     -----
     CoverageWarning
         Nothing could be judged: there is no water in the image, or too little of it.
+    SuspectDataWarning
+        The sea is not distributed as intensity is: these are amplitudes, decibels, or noise was subtracted. Told by the
+        skewness of the sea over its coefficient of variation, which is 2 for gamma-distributed intensity, and which
+        the provenance holds (`asymmetry`); not looked for in a lazy image whose `looks` are given.
 
     Notes
     -----
@@ -223,6 +228,8 @@ def detect(
     }
     mask = sea.mask.transpose(place.y_dim, place.x_dim)
     step["looks_from"] = "given"
+    if looks is None or not lazy:
+        step["asymmetry"] = warn_of_amplitude(layer, mask)
     if looks is None:
         looks, step["looks_from"] = looks_of(layer, mask)
     if lazy and clutter == "k" and shape is None and looks is not None:
@@ -263,7 +270,10 @@ def detect(
     ghost, said_of = _ghosts(
         seen, x, y, place, layer, track=track, why=why, least_db=ambiguity_db, tolerance_m=ambiguity_m
     )
-    lobe, said_of_lobes = _lobes(seen, x, y, place, layer.attrs, azimuth, margin_db=float(sidelobe_db))
+    cell_m = resolution_of(layer.attrs, place.spacing_m)
+    lobe, said_of_lobes = _lobes(
+        seen, x, y, place, layer.attrs, azimuth, resolution_m=cell_m, margin_db=float(sidelobe_db)
+    )
     standing = np.zeros(len(seen), dtype=bool)
     if fixed is not None and seen:
         standing = is_fixed(earth_fixed(*degrees(x, y, place.crs)), fixed, distance=float(fixed_m))
@@ -271,7 +281,9 @@ def detect(
         flags_of(one, place, coast=sea.flag, ghost=bool(g), lobe=bool(s), longest_m=_LONGEST_M)
         for one, g, s in zip(seen, ghost, lobe, strict=True)
     ]
-    columns = columns_of(seen, place, flags, looks=looks, family=family, shape=shape, cell_px=cell_px)
+    columns = columns_of(
+        seen, place, flags, looks=looks, family=family, shape=shape, cell_px=cell_px, resolution_m=cell_m
+    )
     columns["near_shore"] = np.asarray(sea.shore_km(x, y) <= near_shore_km, dtype=bool) if seen else ghost
     kept = ~standing & ~(ghost & drop_ambiguities) & ~(lobe & drop_sidelobes)
     step |= {
@@ -398,11 +410,14 @@ def _lobes(
     attrs: Mapping[Any, Any],
     azimuth: Mapping[str, Any] | None,
     *,
+    resolution_m: tuple[float, float],
     margin_db: float,
 ) -> tuple[Mask, str]:
     """Say which objects are sidelobes, and in words whether that could be told."""
     if place.radar:
-        return _sidelobe.in_line(seen, place, bearing=None, margin_db=margin_db), "looked for: in rows and columns"
+        return _sidelobe.in_line(
+            seen, place, bearing=None, resolution_m=resolution_m, margin_db=margin_db
+        ), "looked for: in rows and columns"
     _, lat = degrees(x, y, place.crs)
     slant = np.array([one.slant_range for one in seen], dtype=np.float64)
     bearing = _ambiguity.bearing_of(attrs, (azimuth or {}).get("heading_degrees"), lat, slant)
@@ -413,5 +428,5 @@ def _lobes(
     # the grid's own north, which lies off the true one
     turn = float(np.median(bearing - grid_north(x, y, place)))
     return _sidelobe.in_line(
-        seen, place, bearing=turn, margin_db=margin_db
+        seen, place, bearing=turn, resolution_m=resolution_m, margin_db=margin_db
     ), "looked for: along the track and across it"

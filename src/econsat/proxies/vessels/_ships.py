@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from econsat.proxies.vessels._clutter import false_alarm
-from econsat.proxies.vessels._length import RESOLUTION_M, length, length_class
+from econsat.proxies.vessels._length import length, length_class
 from econsat.proxies.vessels._patches import Seen
 from econsat.proxies.vessels._place import Place
 
@@ -54,11 +54,12 @@ def columns_of(
     family: Any,
     shape: float | None,
     cell_px: float,
+    resolution_m: tuple[float, float],
 ) -> dict[str, Any]:
     """Return the columns of the table."""
     ratio = np.array([one.peak / one.mean for one in seen], dtype=np.float64)
     lengths = np.array(
-        [length(one.row, one.column, one.excess, spacing_m=place.spacing_m, resolution_m=RESOLUTION_M) for one in seen],
+        [length(one.row, one.column, one.excess, spacing_m=place.spacing_m, resolution_m=resolution_m) for one in seen],
         dtype=np.float64,
     )
     chance = [

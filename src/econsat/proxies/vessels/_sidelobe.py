@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from econsat.proxies.vessels._length import RESOLUTION_M
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -97,7 +95,9 @@ def sidelobes(
     return out
 
 
-def in_line(seen: list[Seen], place: Place, *, bearing: float | None, margin_db: float) -> Mask:
+def in_line(
+    seen: list[Seen], place: Place, *, bearing: float | None, resolution_m: tuple[float, float], margin_db: float
+) -> Mask:
     """Say which objects in an image are sidelobes of others.
 
     Parameters
@@ -109,6 +109,8 @@ def in_line(seen: list[Seen], place: Place, *, bearing: float | None, margin_db:
     bearing : float or None
         Of the track, in degrees clockwise from the image's upward direction; None in radar geometry, whose columns run
         along the track.
+    resolution_m : (float, float)
+        Sides of the resolution cell across the track and along it.
     margin_db : float
         As for `sidelobes`.
     """
@@ -128,6 +130,6 @@ def in_line(seen: list[Seen], place: Place, *, bearing: float | None, margin_db:
         pixels,
         [one.excess for one in seen],
         pixel_m=place.spacing_m,
-        resolution_m=(RESOLUTION_M[1], RESOLUTION_M[0]),
+        resolution_m=(resolution_m[1], resolution_m[0]),
         margin_db=margin_db,
     )
