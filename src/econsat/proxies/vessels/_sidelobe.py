@@ -78,20 +78,30 @@ def sidelobes(
         How far above the sum of the envelopes a sidelobe may be, for speckle and for parts of a hull whose responses
         add in amplitude.
     """
+    from scipy.spatial import cKDTree
+
     out = np.zeros(len(peak), dtype=bool)
     margin = 10 ** (margin_db / 10)
     cell = pixel_m[0] * pixel_m[1] / (resolution_m[0] * resolution_m[1])
     # a pixel's share of the peak of the point that it belongs to
     power = [np.maximum(one, 0.0) * cell for one in excess]
+    if not len(peak):
+        return out
+    tree = cKDTree(brightest)
+    reach_m = np.array(resolution_m) / 2
     for i in np.argsort(-peak):
-        apart = np.linalg.norm(brightest - brightest[i], axis=1)
-        for k in np.flatnonzero((peak < peak[i]) & (apart <= _FAR_M) & ~out):
-            off = np.abs(brightest[k] - pixels[i])
-            for along in (0, 1):
-                beside = off[:, 1 - along] <= resolution_m[1 - along] / 2
-                if beside.any():
-                    reach = envelope(off[beside, along], resolution_m[along])
-                    out[k] |= bool(peak[k] <= margin * float(power[i][beside] @ reach))
+        near = np.array(tree.query_ball_point(brightest[i], _FAR_M), dtype=np.int64)
+        near = near[(peak[near] < peak[i]) & ~out[near]]
+        low, high = pixels[i].min(axis=0), pixels[i].max(axis=0)
+        away = np.maximum(np.maximum(low - brightest[near], brightest[near] - high), 0.0)
+        for along in (0, 1):
+            # no more than if all of its light lay at its nearest end
+            most = margin * power[i].sum() * envelope(away[:, along], resolution_m[along])
+            for k in near[(away[:, 1 - along] <= reach_m[1 - along]) & (peak[near] <= most)]:
+                off = np.abs(brightest[k] - pixels[i])
+                beside = off[:, 1 - along] <= reach_m[1 - along]
+                reach = envelope(off[beside, along], resolution_m[along])
+                out[k] |= bool(peak[k] <= margin * float(power[i][beside] @ reach))
     return out
 
 
