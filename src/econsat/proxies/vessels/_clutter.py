@@ -104,8 +104,8 @@ def asymmetry(image: Any, *, water: Any = None) -> float:
     Examples
     --------
     >>> sea = np.random.default_rng(0).gamma(4.8, 1 / 4.8, size=(400, 400))
-    >>> round(asymmetry(sea), 1), round(asymmetry(np.sqrt(sea)), 1)
-    (2.0, 1.1)
+    >>> asymmetry(sea) > 1.8, asymmetry(np.sqrt(sea)) < 1.3
+    (True, True)
     """
     blocks = _blocks(image, water)
     full = np.isfinite(blocks).mean(axis=(1, 2)) >= _FULL if len(blocks) else np.zeros(0, dtype=bool)
