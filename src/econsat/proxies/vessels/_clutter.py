@@ -117,7 +117,8 @@ def asymmetry(image: Any, *, water: Any = None) -> float:
     if use.sum() < _FEWEST_BLOCKS:
         return float("nan")
     pixels, mean, spread = pixels[use], mean[use], spread[use]
-    third = np.nanmean((pixels - mean[:, None]) ** 3, axis=1)
+    apart = pixels - mean[:, None]
+    third = np.nanmean(apart * apart * apart, axis=1)
     return float(np.median(third * mean / spread**4))
 
 
