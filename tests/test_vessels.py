@@ -344,7 +344,7 @@ class TestFixed:
         return out
 
     def test_objects_are_found_and_taken_out(self) -> None:
-        fixed = vessels.fixed_objects(self._passes())
+        fixed = vessels.fixed_objects(self._passes(), share=0.5)
         assert sorted(fixed["n_passes"]) == [6, 8]
         assert sorted(fixed["share"]) == [0.75, 1.0]
         assert sorted(fixed.geometry.x.round(-2)) == [500_500.0, 501_500.0]
@@ -357,18 +357,34 @@ class TestFixed:
     def test_passes_without_ships_count(self) -> None:
         passes = self._passes()
         empty = passes[0].iloc[:0]
-        assert len(vessels.fixed_objects([*passes, *[empty] * 5])) == 1
-        assert len(vessels.fixed_objects([*passes, *[empty] * 9])) == 0
+        assert len(vessels.fixed_objects([*passes, *[empty] * 5], share=0.5)) == 1
+        assert len(vessels.fixed_objects([*passes, *[empty] * 9], share=0.5)) == 0
         assert vessels.fixed_objects([empty] * 6).crs == empty.crs
+
+    def test_busy_berths_are_no_structures(self) -> None:
+        """Of berths taken in 80 % of passes a share of one half takes all; the default leaves them, not platforms."""
+        rng = np.random.default_rng(3)
+        berths, platforms = np.arange(20) * 400.0, np.arange(5) * 1000.0
+        passes = []
+        for _ in range(30):
+            at = berths[rng.random(20) < 0.8]
+            x = np.concatenate([at + rng.normal(0, 40, len(at)), platforms + rng.normal(0, 12, 5)])
+            y = np.concatenate([rng.normal(0, 12, len(at)), 5000 + rng.normal(0, 12, 5)])
+            passes.append(gpd.GeoDataFrame(geometry=gpd.points_from_xy(5e5 + x, 5.7e6 + y), crs="EPSG:32631"))
+        fixed = vessels.fixed_objects(passes)
+        assert len(fixed) == 5
+        assert (fixed.geometry.y > 5.7e6 + 4900).all()
+        assert int((vessels.fixed_objects(passes, share=0.5, distance=100.0).geometry.y < 5.7e6 + 900).sum()) > 10
 
     def test_only_passes_that_saw_the_place_count(self) -> None:
         passes = self._passes()
         empty = passes[0].iloc[:0]
         there, elsewhere = box(4e5, 5.6e6, 6e5, 5.8e6), box(0, 0, 1, 1)
         prints = [there] * 8 + [elsewhere] * 9
-        assert len(vessels.fixed_objects([*passes, *[empty] * 9], footprints=prints)) == 2
+        assert len(vessels.fixed_objects([*passes, *[empty] * 9], share=0.5, footprints=prints)) == 2
         named = {str(k): one for k, one in enumerate(passes)}
-        assert len(vessels.fixed_objects(named, footprints={str(k): there for k in range(8)})) == 2
+        footprints = {str(k): there for k in range(8)}
+        assert len(vessels.fixed_objects(named, share=0.5, footprints=footprints)) == 2
 
     def test_too_few_passes(self) -> None:
         with pytest.raises(ParameterError, match="holds 5 pass"):

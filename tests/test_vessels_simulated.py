@@ -18,8 +18,9 @@ import xarray as xr
 
 import econsat
 from econsat import _resources
-from econsat.errors import SyntheticDataWarning
+from econsat.errors import ParameterError, SuspectDataWarning, SyntheticDataWarning
 from econsat.proxies import vessels
+from econsat.proxies.vessels._score import match
 from econsat.testing import RadarScene, make_radar_scene
 
 sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
@@ -252,3 +253,99 @@ def test_the_rasters_are_what_the_script_makes(monkeypatch: pytest.MonkeyPatch) 
         with rasterio.open(PORT / name / f"{name.replace('-', '_')}_vh.tif") as source:
             # other processors round the last digit of a filter differently
             assert np.abs(source.read(1).astype(int) - values.astype(int)).max() <= 1
+
+
+class TestSidelobes:
+    """Far sidelobes of very bright ships are objects in line with them."""
+
+    def made(self, seed: int = 0) -> Any:
+        return make_radar_scene(
+            shape=(600, 600), ships=4, spacing_m=1200.0, ship_db=15.0, sea_db=-24.0, looks=4.8, seed=seed
+        )
+
+    def test_are_left_out_and_counted(self) -> None:
+        scene = self.made()
+        all_of_them = vessels.detect(scene.image, water=scene.water, looks=4.8, drop_sidelobes=False)
+        kept = vessels.detect(scene.image, water=scene.water, looks=4.8)
+        flagged = all_of_them["flags"].str.contains("sidelobe")
+        assert len(all_of_them) >= 8
+        assert len(kept) == len(scene.truth) == int((~flagged).sum())
+        assert all(scene.truth.distance(point).min() < 100.0 for point in kept.geometry)
+        step = kept.attrs["provenance"]["steps"][-1]
+        assert step["n_sidelobes"] == int(flagged.sum()) > 0
+        assert step["sidelobes"].startswith("looked for")
+
+    def test_in_radar_geometry_and_turned_maps(self) -> None:
+        scene = self.made(seed=1)
+        found = len(scene.truth)
+        flipped = scene.image.isel(y=slice(None, None, -1))
+        assert len(vessels.detect(flipped, water=scene.water, looks=4.8)) == found
+        # a quarter turn of the map and of the track
+        values = np.rot90(scene.image.values).copy()
+        turned = scene.image.copy(data=values)
+        turned.attrs["track_bearing_degrees"] = 270.0
+        water = scene.water.copy(data=np.ones(values.shape, bool))
+        assert len(vessels.detect(turned, water=water, looks=4.8)) == found
+        # half a right angle off, nothing lies in line
+        off = vessels.detect(turned, water=water, looks=4.8, azimuth={"heading_degrees": 45.0})
+        assert len(off) > found
+        del turned.attrs["track_bearing_degrees"]
+        unknown = vessels.detect(turned, water=water, looks=4.8)
+        assert len(unknown) == len(vessels.detect(turned, water=water, looks=4.8, drop_sidelobes=False))
+        assert "heading" in unknown.attrs["provenance"]["steps"][-1]["sidelobes"]
+
+    def test_a_boat_in_line_with_a_ship_stays(self) -> None:
+        ships = [
+            {"x": 483_000.0, "y": 5_697_000.0, "length_m": 200.0, "heading": 45.0, "rcs_db": 35.0},
+            {"x": 483_350.0, "y": 5_697_000.0, "length_m": 60.0, "heading": 45.0, "rcs_db": 15.0},
+            {"x": 483_000.0, "y": 5_696_500.0, "length_m": 60.0, "heading": 45.0, "rcs_db": 15.0},
+        ]
+        scene = make_radar_scene(ships=ships, sea_db=-24.0, seed=2)
+        assert len(vessels.detect(scene.image, water=scene.water, looks=4.8)) == 3
+
+
+@cache
+def small() -> RadarScene:
+    return make_radar_scene(shape=(400, 400), ships=4, seed=3)
+
+
+class TestWhatIsNoIntensity:
+    @pytest.mark.parametrize(
+        "change",
+        [np.sqrt, lambda image: image - 0.003, lambda image: 10 * np.log10(image) + 60],
+        ids=["amplitude", "less noise", "decibels"],
+    )
+    @pytest.mark.parametrize("looks", [None, 4.8])
+    def test_is_warned_of(self, change: Any, looks: float | None) -> None:
+        sea = small()
+        with pytest.warns(SuspectDataWarning, match="not distributed as intensity"):
+            vessels.detect(change(sea.image), water=sea.water, looks=looks)
+
+    def test_intensity_is_not(self) -> None:
+        sea = small()
+        rough = make_radar_scene(shape=(400, 400), ships=20, spacing_m=300.0, texture=1.5, texture_m=60.0, seed=3)
+        for image in (sea.image, sea.image.coarsen(y=2, x=2).mean(), rough.image, 1e5 * sea.image):
+            found = vessels.detect(image, water=None if image.shape != (400, 400) else sea.water, pfa=1e-9)
+            assert found.attrs["provenance"]["steps"][-1]["asymmetry"] > 1.8
+
+    def test_lazy_decibels_are_named(self) -> None:
+        sea = small()
+        with pytest.raises(ParameterError, match="decibels"):
+            vessels.detect((10 * np.log10(sea.image)).chunk(y=97), water=sea.water)
+
+    def test_land_among_full_blocks_does_not_warn(self) -> None:
+        """Few looks make the ships be taken out of blocks, of which some hold nothing but land."""
+        scene = make_radar_scene(shape=(400, 400), ships=0, looks=1.2, coast=0.3, seed=4)
+        assert len(vessels.detect(scene.image, water=scene.water)) == 0
+
+    def test_lengths_in_the_wide_mode(self) -> None:
+        """Pixels of 40 m see 93 x 87 m: with the cell of the other mode ships came out 70 m too long."""
+        scene = make_radar_scene(
+            shape=(400, 400), pixel_m=40.0, resolution_m=(93.0, 87.0), ships=8, spacing_m=1600.0, sea_db=-24.0, seed=1
+        )
+        scene.image.attrs["mode"] = "EW"
+        found = vessels.detect(scene.image, water=scene.water)
+        pairs = match(found, scene.truth, distance=200.0)
+        off = found["length_m"].to_numpy()[pairs["found"]] - scene.truth["length_m"].to_numpy()[pairs["truth"]]
+        assert len(off) == 8
+        assert abs(off.mean()) < 30.0

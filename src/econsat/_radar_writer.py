@@ -235,7 +235,8 @@ def make_radar_scene(
         "wavelength_m": _WAVELENGTH,
         "prf_hz": {"IW1": _PRF},
         "platform_speed_m_s": _SPEED,
-        "platform_heading_degrees": 0.0,
+        # of the track at the ships: the columns run along it
+        "track_bearing_degrees": 0.0,
         "pixel_spacing_m": pixel_m,
         "line_spacing_m": pixel_m,
         "seed": seed,

@@ -185,7 +185,7 @@ class CacheWarning(EconsatWarning):
 
 
 class SuspectDataWarning(EconsatWarning):
-    """Pixels were read that look like missing data (long runs of zeros); the result says where."""
+    """Pixels look like missing data (long runs of zeros), or like another quantity; the result says where."""
 
 
 class CoverageWarning(EconsatWarning):

@@ -31,13 +31,15 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Mask = NDArray[np.bool_]
 
-__all__ = ["Track", "bearing_at", "ghosts", "iw_slant_range", "shift", "track_of"]
+__all__ = ["Track", "bearing_at", "bearing_of", "ghosts", "iw_slant_range", "shift", "track_of"]
 
 _KEYS = ("wavelength_m", "prf_hz", "platform_speed_m_s", "slant_range_m", "heading_degrees", "shift_m")
 # Slant range in metres by ground distance g from the near edge, IW mode: r0 + r1 g + r2 g2 + r3 g3. These are the
 # coefficients that a Sentinel-1A scene of 2022 (orbit 43633, near 51 degrees north) states, the higher ones left out.
 # With the orbit's height the range of other scenes differs by one or two per cent.
 _IW_RANGE = (799968.5, 0.50278903, 5.3465413e-7, -3.3808112e-13)
+# Metres, in the middle of an IW scene.
+_MIDDLE_RANGE = 880e3
 _ORDERS = (1, 2, 3)
 
 
@@ -103,6 +105,21 @@ def bearing_at(heading: Floats, lat: Floats, slant_range_m: Floats) -> Floats:
     apart = np.arccos(np.clip(cosine, -1.0, 1.0))
     turn = np.degrees(np.tan(apart) * np.tan(np.radians(lat)) * np.cos(np.radians(heading)))
     return np.asarray(heading + turn, dtype=np.float64)
+
+
+def bearing_of(attrs: Mapping[Any, Any], given: float | None, lat: Floats, slant_range_m: Floats) -> Floats | None:
+    """Return the bearing of the track at targets on a map: as given, as the image says, or from the heading.
+
+    Where the slant range is not known it is taken to be that of the middle of a swath, which is right to 1.5 degrees.
+    """
+    said: Any = attrs.get("track_bearing_degrees") if given is None else given
+    if is_number(said):
+        return np.full(len(lat), float(said))
+    heading: Any = attrs.get("platform_heading_degrees")
+    if not is_number(heading):
+        return None
+    slant = np.where(np.isfinite(slant_range_m), slant_range_m, _MIDDLE_RANGE)
+    return bearing_at(np.full(len(lat), float(heading)), lat, slant)
 
 
 def track_of(attrs: Mapping[Any, Any], given: Mapping[str, Any] | None) -> tuple[Track | None, str]:

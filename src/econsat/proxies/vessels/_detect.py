@@ -10,14 +10,15 @@ import numpy as np
 
 from econsat.errors import CoverageWarning, ParameterError, SizeError
 from econsat.proxies._layer import is_number, record
-from econsat.proxies.vessels import _ambiguity
-from econsat.proxies.vessels._clutter import threshold
+from econsat.proxies.vessels import _ambiguity, _sidelobe
+from econsat.proxies.vessels._clutter import PIXELS_PER_CELL, threshold
 from econsat.proxies.vessels._components import objects
 from econsat.proxies.vessels._exceedance import check, exceedance, intensity
 from econsat.proxies.vessels._fixed import is_fixed
-from econsat.proxies.vessels._looks import looks_of, order_in
+from econsat.proxies.vessels._length import resolution_of
+from econsat.proxies.vessels._looks import looks_of, order_in, warn_of_amplitude
 from econsat.proxies.vessels._patches import Seen, looked_at
-from econsat.proxies.vessels._place import Place, degrees, earth_fixed, flat, place_of
+from econsat.proxies.vessels._place import Place, degrees, earth_fixed, flat, grid_north, place_of
 from econsat.proxies.vessels._ships import columns_of, flags_of, lasting, points_of, table_of
 from econsat.proxies.vessels._water import water_mask
 from econsat.proxies.vessels._windows import windows
@@ -37,6 +38,7 @@ __all__ = ["detect"]
 _LONGEST_M = 450.0
 # Pixels above the threshold beyond which an image is no sea with ships on it.
 _MOST_PX = 5_000_000
+_NO_HEADING = "not looked for: the heading is not known; give `heading_degrees` in `azimuth`"
 
 
 def detect(
@@ -47,6 +49,7 @@ def detect(
     looks: float | None = None,
     clutter: Literal["gamma", "k"] = "gamma",
     shape: float | None = None,
+    cell_px: float | None = None,
     min_px: int = 2,
     merge_m: float = 130.0,
     near_shore_km: float = 2.0,
@@ -56,6 +59,8 @@ def detect(
     ambiguity_db: float = 15.0,
     ambiguity_m: float = 200.0,
     drop_ambiguities: bool = True,
+    sidelobe_db: float = 3.0,
+    drop_sidelobes: bool = True,
     guard_m: float = 410.0,
     background_m: float = 810.0,
     censor: float = 1e-4,
@@ -65,7 +70,8 @@ def detect(
 
     Pixels that exceed the sea about them at a constant rate of false alarms (see `exceedance`) are joined where they
     touch, at sides or corners. Groups of `min_px` or more are ships, and groups nearer than `merge_m` one ship, unless
-    the whole were longer than 450 m. Ghosts of bright ships and known fixed objects are then taken out, and counted.
+    the whole were longer than 450 m. Ghosts and sidelobes of bright ships and known fixed objects are then taken out,
+    and counted.
 
     Parameters
     ----------
@@ -84,6 +90,8 @@ def detect(
         Distribution of the sea; K for VV with swell or wind, which needs `looks`.
     shape : float, optional
         Order parameter of the K distribution. Default: estimated from the sea between the ships.
+    cell_px : float, optional
+        How many pixels of the sea about a ship there are to one independent cell: see `exceedance`.
     min_px : int, optional
         Fewest pixels that touch. A pixel alone is most likely a false alarm. One more is asked of an image that was
         resampled (its provenance says so), which spreads one pixel over several.
@@ -106,6 +114,11 @@ def detect(
         How far from the expected place a ghost may lie.
     drop_ambiguities : bool, optional
         Leave ghosts out; else they stay with the flag ``"ambiguity"``.
+    sidelobe_db : float, optional
+        An object in line with a brighter one, along the track or across it, is a sidelobe of it up to so many dB above
+        what the processor's window lets a point have there. In simulated scenes all were below 1 dB.
+    drop_sidelobes : bool, optional
+        Leave sidelobes out; else they stay with the flag ``"sidelobe"``.
     guard_m, background_m : float, optional
         Sides in metres of the square that keeps the ship out of the sea about it, and of the sea.
     censor : float, optional
@@ -119,21 +132,22 @@ def detect(
         A row a ship, from the first row of the image to the last. Points in the image's CRS, or EPSG:4326 in radar
         geometry. Columns:
 
-        - `length_m`: of the part within 12 dB of the brightest pixel, less a resolution cell of 20.4 x 22.5 m.
+        - `length_m`: of the part within 12 dB of the brightest pixel, less a resolution cell (IW: 20.4 x 22.5 m).
           Sidelobes, blur and what of the hull is bright make it uncertain by tens of metres: it serves to set
           `length_class`, one of ``"<100 m"``, ``"100-200 m"``, ``">200 m"``, which is what to count by.
         - `scr_db`: brightest pixel over the mean of the sea about it, in dB.
         - `n_px`: pixels above the threshold.
         - `pfa`: probability that sea alone gives the brightest pixel.
         - `near_shore`: within `near_shore_km` of the shore, or on it.
-        - `flags`: text, joined by commas: ``"coast +-1 km"`` (see `water`), ``"ambiguity"``, ``"edge"`` (touches the
-          border of the image or missing pixels; part of it may be cut off), ``"longer than a ship"`` (450 m).
+        - `flags`: text, joined by commas: ``"coast +-1 km"`` (see `water`), ``"ambiguity"``, ``"sidelobe"``, ``"edge"``
+          (touches the border of the image or missing pixels; part of it may be cut off), ``"longer than a ship"``
+          (450 m).
         - `row`, `column`: place in the image, counted from its first pixel, which is 0. Centroids are weighted by what
           exceeds the sea.
 
         `attrs["provenance"]` holds every parameter and the counts of what was left out: `n_small` groups of fewer
-        pixels, `n_ambiguities`, `n_fixed`; and whether ghosts could be looked for (`ambiguities`). An empty sea gives
-        a table without rows.
+        pixels, `n_ambiguities`, `n_sidelobes`, `n_fixed`; and whether ghosts and sidelobes could be looked for
+        (`ambiguities`, `sidelobes`). An empty sea gives a table without rows.
 
     Raises
     ------
@@ -150,6 +164,10 @@ def detect(
     -----
     CoverageWarning
         Nothing could be judged: there is no water in the image, or too little of it.
+    SuspectDataWarning
+        The sea is not distributed as intensity is: these are amplitudes, decibels, or noise was subtracted. Told by the
+        skewness of the sea over its coefficient of variation, which is 2 for gamma-distributed intensity, and which
+        the provenance holds (`asymmetry`); not looked for in a lazy image whose `looks` are given.
 
     Notes
     -----
@@ -157,6 +175,9 @@ def detect(
     coordinate `slant_range` (``read_grd(..., coordinates=("slant_range",))``) or `azimuth` says it; in radar geometry
     it follows from the pixel in the mode IW. In a crowded anchorage faint ships lie by chance where a bright ship's
     ghost would: with one bright ship in 6 km2, as at Westhinder, one faint ship in six. They are counted.
+
+    Sidelobes: see the module `_sidelobe`. Ships some 36 dB above the sea have them beyond `merge_m`. On a map they are
+    looked for if the heading is known.
 
     A lazy image is read in two turns, whole for the threshold and then about the ships; what is held in memory is a few
     of its chunks. The result is that of the image in memory.
@@ -172,6 +193,7 @@ def detect(
     _check_amounts(
         merge_m=merge_m,
         ambiguity_db=ambiguity_db,
+        sidelobe_db=sidelobe_db,
         ambiguity_m=ambiguity_m,
         fixed_m=fixed_m,
         near_shore_km=near_shore_km,
@@ -179,7 +201,7 @@ def detect(
     )
     if not is_number(min_px) or min_px < 1 or min_px != int(min_px):
         raise ParameterError(f"`min_px` must be a whole number of 1 or more; got {min_px!r}.")
-    check(pfa, looks, clutter, shape, censor)
+    check(pfa, looks, clutter, shape, censor, cell_px)
     layer = intensity(flat(image))
     place = place_of(layer)
     layer = layer.transpose(place.y_dim, place.x_dim)
@@ -206,19 +228,21 @@ def detect(
     }
     mask = sea.mask.transpose(place.y_dim, place.x_dim)
     step["looks_from"] = "given"
+    if looks is None or not lazy:
+        step["asymmetry"] = warn_of_amplitude(layer, mask)
     if looks is None:
         looks, step["looks_from"] = looks_of(layer, mask)
     if lazy and clutter == "k" and shape is None and looks is not None:
-        shape = order_in(layer.data, mask.data, across, looks=looks)
+        shape, cell_px = order_in(layer.data, mask.data, across, looks=looks)
     if looks is None:
         row = column = np.zeros(0, dtype=np.int64)
     else:
         hits = exceedance(
             layer, pfa=pfa, looks=looks, water=mask, guard_m=guard_m, background_m=background_m, clutter=clutter,
-            shape=shape, censor=censor, pixel_m=place.spacing_m,
+            shape=shape, cell_px=cell_px, censor=censor, pixel_m=place.spacing_m,
         )  # fmt: skip
         said = hits.attrs["provenance"]["steps"][-1]
-        looks, shape = said["looks"], said["shape"]
+        looks, shape, cell_px = said["looks"], said["shape"], said["cell_px"]
         step |= {key: said[key] for key in ("factor", "share_missing", "share_land", "share_unjudged")}
         row, column = _places(hits)
         # of a lazy image `exceedance` cannot tell
@@ -228,7 +252,8 @@ def detect(
                 CoverageWarning,
                 stacklevel=2,
             )
-    step |= {"looks": looks, "shape": shape}
+    cell_px = PIXELS_PER_CELL if cell_px is None else float(cell_px)
+    step |= {"looks": looks, "shape": shape, "cell_px": cell_px}
     found = objects(
         row, column, width=place.shape[1], spacing_m=place.spacing_m, min_px=step["min_px_used"],
         merge_m=float(merge_m),        max_length_m=_LONGEST_M,
@@ -245,16 +270,22 @@ def detect(
     ghost, said_of = _ghosts(
         seen, x, y, place, layer, track=track, why=why, least_db=ambiguity_db, tolerance_m=ambiguity_m
     )
+    cell_m = resolution_of(layer.attrs, place.spacing_m)
+    lobe, said_of_lobes = _lobes(
+        seen, x, y, place, layer.attrs, azimuth, resolution_m=cell_m, margin_db=float(sidelobe_db)
+    )
     standing = np.zeros(len(seen), dtype=bool)
     if fixed is not None and seen:
         standing = is_fixed(earth_fixed(*degrees(x, y, place.crs)), fixed, distance=float(fixed_m))
     flags = [
-        flags_of(one, place, coast=sea.flag, ghost=bool(g), longest_m=_LONGEST_M)
-        for one, g in zip(seen, ghost, strict=True)
+        flags_of(one, place, coast=sea.flag, ghost=bool(g), lobe=bool(s), longest_m=_LONGEST_M)
+        for one, g, s in zip(seen, ghost, lobe, strict=True)
     ]
-    columns = columns_of(seen, place, flags, looks=looks, family=family, shape=shape)
+    columns = columns_of(
+        seen, place, flags, looks=looks, family=family, shape=shape, cell_px=cell_px, resolution_m=cell_m
+    )
     columns["near_shore"] = np.asarray(sea.shore_km(x, y) <= near_shore_km, dtype=bool) if seen else ghost
-    kept = ~standing & ~(ghost & drop_ambiguities)
+    kept = ~standing & ~(ghost & drop_ambiguities) & ~(lobe & drop_sidelobes)
     step |= {
         "n_found": int(kept.sum()),
         "n_pixels_above": len(row),
@@ -263,6 +294,10 @@ def detect(
         "ambiguities": said_of,
         "n_ambiguities": int((ghost & ~standing).sum()),
         "ambiguities_dropped": bool(drop_ambiguities),
+        "sidelobes": said_of_lobes,
+        "sidelobe_db": float(sidelobe_db),
+        "n_sidelobes": int((lobe & ~standing & ~(ghost & drop_ambiguities)).sum()),
+        "sidelobes_dropped": bool(drop_sidelobes),
         "n_fixed": int(standing.sum()),
     }
     return table_of(columns, x, y, kept, place, record(lasting(layer.attrs), step))
@@ -351,14 +386,13 @@ def _ghosts(
             )
         slant, how = _ambiguity.iw_slant_range(pixel * place.spacing_m[1]), "slant range from the pixel (IW)"
     heading = track.heading
-    if heading is None and not place.radar:
-        heading = layer.attrs.get("platform_heading_degrees")
-        if not is_number(heading):
-            return none, "not looked for: the heading is not known; give `heading_degrees` in `azimuth`"
     lon, lat = degrees(x, y, place.crs)
-    bearing = np.array([one.bearing for one in seen]) if heading is None else np.full(len(seen), float(heading))
-    if heading is not None and track.heading is None and np.isfinite(slant).all():
-        bearing = _ambiguity.bearing_at(bearing, lat, slant)
+    bearing = np.array([one.bearing for one in seen])
+    if heading is not None or not place.radar:
+        known = _ambiguity.bearing_of(layer.attrs, heading, lat, slant)
+        if known is None:
+            return none, _NO_HEADING
+        bearing = known
     excess = np.array([one.peak - one.mean for one in seen], dtype=np.float64)
     shifts = [track.shifts(*one) for one in zip(line, pixel, slant, strict=True)]
     found = _ambiguity.ghosts(
@@ -366,3 +400,33 @@ def _ghosts(
         tolerance_m=tolerance_m,
     )  # fmt: skip
     return found, f"looked for: {how}"
+
+
+def _lobes(
+    seen: list[Seen],
+    x: Floats,
+    y: Floats,
+    place: Place,
+    attrs: Mapping[Any, Any],
+    azimuth: Mapping[str, Any] | None,
+    *,
+    resolution_m: tuple[float, float],
+    margin_db: float,
+) -> tuple[Mask, str]:
+    """Say which objects are sidelobes, and in words whether that could be told."""
+    if place.radar:
+        return _sidelobe.in_line(
+            seen, place, bearing=None, resolution_m=resolution_m, margin_db=margin_db
+        ), "looked for: in rows and columns"
+    _, lat = degrees(x, y, place.crs)
+    slant = np.array([one.slant_range for one in seen], dtype=np.float64)
+    bearing = _ambiguity.bearing_of(attrs, (azimuth or {}).get("heading_degrees"), lat, slant)
+    if bearing is None:
+        return np.zeros(len(seen), dtype=bool), _NO_HEADING
+    if not seen:
+        return np.zeros(0, dtype=bool), "looked for: along the track and across it"
+    # the grid's own north, which lies off the true one
+    turn = float(np.median(bearing - grid_north(x, y, place)))
+    return _sidelobe.in_line(
+        seen, place, bearing=turn, resolution_m=resolution_m, margin_db=margin_db
+    ), "looked for: along the track and across it"

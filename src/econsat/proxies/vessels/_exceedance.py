@@ -39,6 +39,7 @@ def exceedance(
     background_m: float = 810.0,
     clutter: Literal["gamma", "k"] = "gamma",
     shape: float | None = None,
+    cell_px: float | None = None,
     censor: float | None = 1e-4,
     min_background: int = MIN_BACKGROUND,
     pixel_m: float | tuple[float, float] | None = None,
@@ -73,6 +74,9 @@ def exceedance(
     shape : float, optional
         Order parameter of the K distribution; default estimated from the image, by how pixels that are no ships spread
         about the means of their rings.
+    cell_px : float, optional
+        How many pixels of a ring there are to one independent cell, which says how sure its mean is. Default 4.9, as of
+        speckle; if the order of K is estimated, this is too: of a texture of 150 m a ring holds some ten cells only.
     censor : float or None
         False-alarm probability of the first pass; None for one pass only.
     min_background : int
@@ -119,7 +123,7 @@ def exceedance(
     >>> hits.attrs["provenance"]["steps"][-1]["guard_px"]
     [41, 41]
     """
-    check(pfa, looks, clutter, shape, censor)
+    check(pfa, looks, clutter, shape, censor, cell_px)
     layer = intensity(image)
     y_dim, x_dim = _dims(layer)
     across = windows(layer, guard_m=guard_m, background_m=background_m, pixel_m=pixel_m)
@@ -133,7 +137,7 @@ def exceedance(
     upright = layer.transpose(y_dim, x_dim)
     sea = _sea(layer, water)
     pixels, mask = upright.data, None if sea is None else sea.transpose(y_dim, x_dim).data
-    given = (looks, clutter, shape)
+    given = (looks, clutter, shape, PIXELS_PER_CELL if cell_px is None else float(cell_px))
     options = {
         "pfa": float(pfa),
         "censor": None if censor is None else float(censor),
@@ -148,6 +152,7 @@ def exceedance(
         "looks_from": "estimated from the image" if looks is None else "given",
         "clutter": clutter,
         "shape": None if shape is None else float(shape),
+        "cell_px": given[3],
         "censor": options["censor"],
         "guard_px": list(across.guard_px),
         "background_px": list(across.background_px),
@@ -170,7 +175,7 @@ def exceedance(
     return out
 
 
-def check(pfa: Any, looks: Any, clutter: Any, shape: Any, censor: Any) -> None:
+def check(pfa: Any, looks: Any, clutter: Any, shape: Any, censor: Any, cell_px: Any = None) -> None:
     """Refuse arguments that name no distribution of the sea, or no probability."""
     if clutter not in ("gamma", "k"):
         raise ParameterError(f"`clutter` must be 'gamma' or 'k'; got {clutter!r}.")
@@ -183,6 +188,10 @@ def check(pfa: Any, looks: Any, clutter: Any, shape: Any, censor: Any) -> None:
         if not (value is None and name == "censor") and not (is_number(value) and 0 < value < 1):
             raise ParameterError(f"`{name}` is a probability between 0 and 1; got {value!r}.")
     threshold(pfa, looks=4.4 if looks is None else looks)
+    if cell_px is not None and not (is_number(cell_px) and cell_px >= 1):
+        raise ParameterError(f"`cell_px` is a number of pixels to an independent cell, 1 or more; got {cell_px!r}.")
+    if cell_px is not None and clutter == "k" and shape is None:
+        raise ParameterError("`cell_px` is estimated together with the order of the K distribution; give both.")
     if shape is not None:
         if clutter == "gamma":
             raise ParameterError(f"`shape` ({shape!r}) is the order of K-distributed sea; give `clutter` 'k' with it.")
@@ -264,19 +273,19 @@ def _sea(layer: xr.DataArray, water: Any) -> xr.DataArray | None:
 
 
 def _whole(
-    pixels: NDArray[Any], mask: NDArray[Any] | None, given: tuple[Any, Any, Any], options: dict[str, Any]
+    pixels: NDArray[Any], mask: NDArray[Any] | None, given: tuple[Any, Any, Any, Any], options: dict[str, Any]
 ) -> tuple[NDArray[np.bool_], dict[str, Any]]:
     """Return the exceeding pixels of an image in memory, and what the provenance says about it."""
     parts = _parts(pixels.shape, given)
     masks = None if mask is None else [mask[part] for part in parts]
     try:
-        looks, order = _statistics([pixels[part] for part in parts], masks, *given, _sizes(options))
+        looks, order, cell_px = _statistics([pixels[part] for part in parts], masks, *given, _sizes(options))
     except ParameterError:
         if bool((np.isfinite(pixels) & (pixels != 0) & (True if mask is None else mask)).any()):
             raise
         # where nothing is to be judged, nothing needs to be known of the sea
-        looks, order = None, float("inf")
-    hits, counts = _judge(pixels, mask, looks or 1.0, order, threads=None, **options)
+        looks, order, cell_px = None, float("inf"), PIXELS_PER_CELL
+    hits, counts = _judge(pixels, mask, looks or 1.0, order, cell_px, threads=None, **options)
     missing, land, unjudged = (int(count) for count in counts)
     size = max(1, pixels.size)
     if missing + land == pixels.size:
@@ -290,10 +299,11 @@ def _whole(
     }
     if looks is None:
         return hits, found
-    factor = _table(looks, order, options["pfa"], _kernels.ring_size(**_sizes(options)), options["min_count"])[-1]
+    ring = _kernels.ring_size(**_sizes(options))
+    factor = _table(looks, order, cell_px, options["pfa"], ring, options["min_count"])[-1]
     found |= {"looks": looks, "factor": float(factor)}
     if given[1] == "k":
-        found["shape"] = order
+        found |= {"shape": order, "cell_px": cell_px}
     return hits, found
 
 
@@ -305,7 +315,9 @@ def _warn_unjudged(what: str) -> None:
     warnings.warn(f"{what}; nothing could be judged, and no pixel exceeds.", CoverageWarning, stacklevel=4)
 
 
-def _lazy(pixels: Any, mask: Any, given: tuple[Any, Any, Any], options: dict[str, Any], depth: tuple[int, int]) -> Any:
+def _lazy(
+    pixels: Any, mask: Any, given: tuple[Any, Any, Any, Any], options: dict[str, Any], depth: tuple[int, int]
+) -> Any:
     """Return the exceeding pixels of a lazy image, block by block with their margins."""
     import dask
     import dask.array as da
@@ -341,14 +353,14 @@ def _lazy(pixels: Any, mask: Any, given: tuple[Any, Any, Any], options: dict[str
 
 
 def _block(
-    pixels: NDArray[Any], *mask: NDArray[Any], statistics: tuple[float, float], options: Any
+    pixels: NDArray[Any], *mask: NDArray[Any], statistics: tuple[float, float, float], options: Any
 ) -> NDArray[np.bool_]:
     refuse_decibels(pixels)
     # dask has a thread for each block
     return _judge(pixels, mask[0] if mask else None, *statistics, threads=1, **options)[0]
 
 
-def _parts(shape: tuple[int, ...], given: tuple[Any, Any, Any]) -> list[tuple[slice, slice]]:
+def _parts(shape: tuple[int, ...], given: tuple[Any, Any, Any, Any]) -> list[tuple[slice, slice]]:
     """Return where looks, or with known looks the texture, are measured."""
     if given[0] is not None:
         return [] if given[1] == "gamma" or given[2] is not None else patches(shape)
@@ -363,14 +375,15 @@ def _statistics(
     looks: float | None,
     clutter: str,
     shape: float | None,
+    cell_px: float,
     sizes: dict[str, Any],
-) -> tuple[float, float]:
-    """Return looks and order parameter of the sea, as given or as measured in parts of it."""
+) -> tuple[float, float, float]:
+    """Return looks, order parameter and pixels to a cell of the sea, as given or as measured in parts of it."""
     if looks is not None and (clutter == "gamma" or shape is not None):
-        return float(looks), float("inf") if clutter == "gamma" or shape is None else float(shape)
+        return float(looks), float("inf") if clutter == "gamma" or shape is None else float(shape), cell_px
     if looks is None:
-        return looks_between(as_blocks(pixels, mask)), float("inf")
-    return float(looks), order_between_ships(pixels, mask, looks=float(looks), **sizes)
+        return looks_between(as_blocks(pixels, mask)), float("inf"), cell_px
+    return float(looks), *order_between_ships(pixels, mask, looks=float(looks), **sizes)
 
 
 def _judge(
@@ -378,6 +391,7 @@ def _judge(
     mask: NDArray[Any] | None,
     looks: float,
     order: float,
+    cell_px: float,
     *,
     pfa: float,
     censor: float | None,
@@ -390,8 +404,8 @@ def _judge(
     return _kernels.judged(
         pixels,
         mask,
-        factor=_table(looks, order, pfa, ring, min_count),
-        censor=None if censor is None else _table(looks, order, censor, ring, min_count),
+        factor=_table(looks, order, cell_px, pfa, ring, min_count),
+        censor=None if censor is None else _table(looks, order, cell_px, censor, ring, min_count),
         guard_px=guard_px,
         background_px=background_px,
         min_count=min_count,
@@ -399,12 +413,12 @@ def _judge(
     )
 
 
-def _table(looks: float, order: float, pfa: float, ring: int, min_count: int) -> NDArray[np.float64]:
+def _table(looks: float, order: float, cell_px: float, pfa: float, ring: int, min_count: int) -> NDArray[np.float64]:
     """Return the threshold for each number of pixels in the ring."""
     family: Any = "gamma" if np.isinf(order) else "k"
     shape = None if np.isinf(order) else order
     nodes = np.unique(np.geomspace(max(1, min_count), ring, _NODES).round())
-    factors = [threshold(pfa, looks=looks, n=node / PIXELS_PER_CELL, family=family, shape=shape) for node in nodes]
+    factors = [threshold(pfa, looks=looks, n=node / cell_px, family=family, shape=shape) for node in nodes]
     # nearly a straight line in 1/n; fewer pixels than the least are not judged
     counts = np.maximum(np.arange(ring + 1), 1)
     return np.interp(-1 / counts, -1 / nodes, factors)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,12 +13,27 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Places = NDArray[np.int64]
 
-__all__ = ["CLASSES", "length", "length_class"]
+__all__ = ["CLASSES", "length", "length_class", "resolution_of"]
 
 CLASSES = ("<100 m", "100-200 m", ">200 m")
 """Classes of length; a length on a border belongs to the class in the middle."""
 # ESA, Sentinel-1 Product Definition (S1-RS-MDA-52-7440), IW GRD at high resolution: range x azimuth.
 RESOLUTION_M = (20.4, 22.5)
+# The same of EW GRD at high (pixels of 25 m) and at medium resolution (40 m).
+_EW_HIGH_M, _EW_MEDIUM_M = (50.0, 50.0), (93.0, 87.0)
+
+
+def resolution_of(attrs: Mapping[Any, Any], spacing_m: tuple[float, float]) -> tuple[float, float]:
+    """Return the sides of an image's resolution cell in metres, across the track and along it, by its mode.
+
+    Examples
+    --------
+    >>> resolution_of({"mode": "EW"}, (40.0, 40.0)), resolution_of({}, (10.0, 10.0))
+    ((93.0, 87.0), (20.4, 22.5))
+    """
+    if str(attrs.get("mode", "")).upper() != "EW":
+        return RESOLUTION_M
+    return _EW_HIGH_M if 20.0 <= min(spacing_m) < 32.0 else _EW_MEDIUM_M
 
 
 def length(

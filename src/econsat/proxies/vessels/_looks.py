@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from econsat.errors import CoverageWarning, ParameterError
-from econsat.proxies.vessels._clutter import estimate_looks, order_of, threshold
-from econsat.proxies.vessels._kernels import exceeds
+from econsat.errors import CoverageWarning, ParameterError, SuspectDataWarning
+from econsat.proxies.vessels._clutter import PIXELS_PER_CELL, asymmetry, estimate_looks, order_of, threshold
+from econsat.proxies.vessels._kernels import exceeds, ring_size
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from econsat.proxies.vessels._windows import Windows
 
-__all__ = ["looks_of", "order_between_ships", "order_in", "patches"]
+__all__ = ["looks_of", "order_between_ships", "order_in", "patches", "warn_of_amplitude"]
 
 # Texture is measured in all of an image of this side, else in three by three patches of a third of it.
 _LARGEST_PX = 1500
@@ -24,6 +24,10 @@ _LARGEST_PX = 1500
 _FEWEST_PX = 9 * 1024
 # Ships are above the threshold of this probability; of the sea's own peaks, which are its texture, few are.
 _PEAKS = 1e-5
+# The mean of a ring that spreads more than this is none to compare with (its inverse must have a variance).
+_LEAST = 4.0
+# Between the asymmetry of gamma-distributed intensity, 2, and that of its square root, 1.1.
+_LEAST_ASYMMETRY = 1.6
 
 
 def looks_of(layer: xr.DataArray, mask: xr.DataArray) -> tuple[float | None, str]:
@@ -31,6 +35,7 @@ def looks_of(layer: xr.DataArray, mask: xr.DataArray) -> tuple[float | None, str
     try:
         looks = estimate_looks(layer, water=mask)
     except ParameterError:
+        _refuse_decibels_between(layer)
         if bool((layer.notnull() & (layer != 0) & mask.data).any()):
             raise
         warnings.warn(
@@ -40,6 +45,30 @@ def looks_of(layer: xr.DataArray, mask: xr.DataArray) -> tuple[float | None, str
         )
         return None, "no sea"
     return looks, "estimated from the image"
+
+
+def _refuse_decibels_between(layer: xr.DataArray) -> None:
+    """Say of an image without looks that it is in decibels, if it is: of a lazy one nobody has looked yet."""
+    from econsat.proxies.vessels._exceedance import refuse_decibels
+
+    middle = tuple(slice(max(0, n // 2 - 128), n // 2 + 128) for n in layer.shape)
+    refuse_decibels(np.asarray(layer.data[middle]))
+
+
+def warn_of_amplitude(layer: xr.DataArray, mask: xr.DataArray) -> float | None:
+    """Warn of an image that is not distributed as intensity, and return its asymmetry; None if it cannot be told."""
+    found = asymmetry(layer, water=mask)
+    if np.isnan(found):
+        return None
+    if found < _LEAST_ASYMMETRY:
+        warnings.warn(
+            f"`image` is not distributed as intensity is: the skewness of its sea is {found:.2f} times its coefficient "
+            "of variation, and 2 is expected. Amplitudes give 1.1 (give their squares: image ** 2), decibels less than "
+            "0, and subtracted noise anything below 2. Thresholds, `scr_db` and `pfa` are wrong for such an image.",
+            SuspectDataWarning,
+            stacklevel=3,
+        )
+    return found
 
 
 def patches(shape: tuple[int, ...]) -> list[tuple[slice, slice]]:
@@ -53,8 +82,8 @@ def patches(shape: tuple[int, ...]) -> list[tuple[slice, slice]]:
     return [(row, column) for row in rows for column in columns]
 
 
-def order_in(pixels: Any, mask: Any, across: Windows, *, looks: float) -> float:
-    """Return the order parameter of the sea in a lazy image; infinite where there is no sea."""
+def order_in(pixels: Any, mask: Any, across: Windows, *, looks: float) -> tuple[float, float]:
+    """Return `order_between_ships` of a lazy image; the order is infinite where there is no sea."""
     import dask
 
     parts = patches(pixels.shape)
@@ -66,7 +95,7 @@ def order_in(pixels: Any, mask: Any, across: Windows, *, looks: float) -> float:
     except ParameterError:
         if bool(((pixels != 0) & np.isfinite(pixels) & mask).any()):
             raise
-        return float("inf")
+        return float("inf"), PIXELS_PER_CELL
 
 
 def order_between_ships(
@@ -76,19 +105,28 @@ def order_between_ships(
     looks: float,
     guard_px: tuple[int, int],
     background_px: tuple[int, int],
-) -> float:
-    """Return the order parameter of K-distributed sea, by which pixels spread about the mean of their own ring.
+) -> tuple[float, float]:
+    r"""Return the order parameter of K-distributed sea, and how many pixels of a ring there are to an independent cell.
 
-    That is what the threshold is a multiple of. Blocks (`texture`) hold less of a texture as wide as they are, whose
-    mean goes up and down with it: of order 8 and 150 m they see 14. What exceeds, and its neighbours, is left out, or
-    ships would pass for texture; thrice, since the threshold follows from the order.
+    Both are of the ratio of a pixel I to the mean M of its own ring, which is what the threshold is a multiple of.
+    Blocks (`texture`) hold less of a texture as wide as they are, whose mean goes up and down with it: of order 8 and
+    150 m they see 14. M spreads too: of a texture of 150 m a ring of 810 m holds some ten independent cells, and not
+    the thousand of its speckle. Where M is gamma-distributed with the parameter s,
+
+    .. math:: E[I / M] = \frac{s}{s - 1}, \quad
+        \frac{E[(I / M)^2]}{E[I / M]^2} = (1 + 1/L)(1 + 1/\nu) \frac{s - 1}{s - 2}
+
+    (a slope of the sea, which M follows, leaves the former at 1). The ring then holds
+    :math:`s ((1 + 1/L)(1 + 1/\nu) - 1)` independent cells. What exceeds, and its neighbours, is left out, or ships
+    would pass for texture; four times, since the threshold follows from both.
     """
     from scipy import ndimage
 
-    order = 4.0
-    for _ in range(3):
+    ring = ring_size(guard_px=guard_px, background_px=background_px)
+    order, cell_px = 4.0, PIXELS_PER_CELL
+    for _ in range(4):
         family: Any = "gamma" if np.isinf(order) else "k"
-        factor = threshold(_PEAKS, looks=looks, family=family, shape=order)
+        factor = threshold(_PEAKS, looks=looks, n=ring / cell_px, family=family, shape=order)
         n, total, squares = 0, 0.0, 0.0
         for k, part in enumerate(pixels):
             values = np.ascontiguousarray(part, dtype=np.float32)
@@ -109,5 +147,12 @@ def order_between_ships(
                 f"The texture of the sea cannot be estimated: `image` has {n} pixels of sea that can be judged and "
                 f"vary, and {_FEWEST_PX} are needed. Give its order as `shape`, or `clutter` 'gamma'."
             )
-        order = order_of(total**2 / spread, looks)
-    return order
+        mean_ratio = total / n
+        inverse = 1 / (1 - 1 / mean_ratio) if mean_ratio > 1 else np.inf
+        s = min(max(inverse, _LEAST), 1e9)
+        moment = n * squares / total**2 * (s - 2) / (s - 1)
+        order = order_of(1 / (moment - 1), looks) if moment > 1 else float("inf")
+        cell_px = PIXELS_PER_CELL
+        if np.isfinite(order):
+            cell_px = max(cell_px, ring / (s * ((1 + 1 / looks) * (1 + 1 / order) - 1)))
+    return order, cell_px

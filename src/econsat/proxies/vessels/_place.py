@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["Place", "bearing_frame", "degrees", "earth_fixed", "flat", "place_of", "wrapped"]
+__all__ = ["Place", "bearing_frame", "degrees", "earth_fixed", "flat", "grid_north", "place_of", "wrapped"]
 
 WGS84 = pyproj.CRS.from_epsg(4326)
 
@@ -105,6 +105,16 @@ def degrees(x: Any, y: Any, crs: Any) -> tuple[Floats, Floats]:
     transformer = pyproj.Transformer.from_crs(crs, WGS84, always_xy=True)
     lon, lat = transformer.transform(np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64))
     return np.asarray(lon, dtype=np.float64), np.asarray(lat, dtype=np.float64)
+
+
+def grid_north(x: Floats, y: Floats, place: Place) -> Floats:
+    """Return the bearing, in degrees from true north, of the direction in which a map's y grows."""
+    if place.grid is None:
+        raise GridError("an image in radar geometry has no north")
+    lon, lat = degrees(x, y, place.crs)
+    up = degrees(x, np.asarray(y) + abs(place.grid.dy), place.crs)
+    found, _, _ = pyproj.Geod(ellps="WGS84").inv(lon, lat, *up)
+    return np.asarray(found, dtype=np.float64)
 
 
 def earth_fixed(lon: Any, lat: Any) -> Floats:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from econsat.proxies.vessels._clutter import PIXELS_PER_CELL, false_alarm
-from econsat.proxies.vessels._length import RESOLUTION_M, length, length_class
+from econsat.proxies.vessels._clutter import false_alarm
+from econsat.proxies.vessels._length import length, length_class
 from econsat.proxies.vessels._patches import Seen
 from econsat.proxies.vessels._place import Place
 
@@ -32,12 +32,13 @@ def points_of(seen: list[Seen], place: Place) -> tuple[Floats, Floats]:
     return place.on_map(at[:, 0], at[:, 1])
 
 
-def flags_of(one: Seen, place: Place, *, coast: str, ghost: bool, longest_m: float) -> str:
+def flags_of(one: Seen, place: Place, *, coast: str, ghost: bool, lobe: bool, longest_m: float) -> str:
     """Return what is to be said of an object, in words joined by commas."""
     extent = max(np.ptp(one.row) * place.spacing_m[0], np.ptp(one.column) * place.spacing_m[1])
     said = {
         coast: bool(coast),
         "ambiguity": ghost,
+        "sidelobe": lobe,
         "edge": one.at_edge,
         "longer than a ship": extent > longest_m,
     }
@@ -52,15 +53,17 @@ def columns_of(
     looks: float | None,
     family: Any,
     shape: float | None,
+    cell_px: float,
+    resolution_m: tuple[float, float],
 ) -> dict[str, Any]:
     """Return the columns of the table."""
     ratio = np.array([one.peak / one.mean for one in seen], dtype=np.float64)
     lengths = np.array(
-        [length(one.row, one.column, one.excess, spacing_m=place.spacing_m, resolution_m=RESOLUTION_M) for one in seen],
+        [length(one.row, one.column, one.excess, spacing_m=place.spacing_m, resolution_m=resolution_m) for one in seen],
         dtype=np.float64,
     )
     chance = [
-        float(false_alarm(r, looks, n=one.n_sea / PIXELS_PER_CELL, family=family, shape=shape))
+        float(false_alarm(r, looks, n=one.n_sea / cell_px, family=family, shape=shape))
         if looks is not None and one.n_sea
         else float("nan")
         for one, r in zip(seen, ratio, strict=True)
