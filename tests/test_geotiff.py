@@ -572,7 +572,9 @@ class TestChecksums:
     def test_what_holds_too_much_is_not_unpacked(self) -> None:
         bomb = zlib.compress(bytes(2**28), 9)
         tracemalloc.start()
-        with pytest.raises(rasterio.errors.RasterioIOError, match="holds more than 131,071, where the header says 65,536"):
+        with pytest.raises(
+            rasterio.errors.RasterioIOError, match="holds more than 131,071, where the header says 65,536"
+        ):
             _inflate.stored(bomb, 65_536)
         assert tracemalloc.get_traced_memory()[1] < 2**21
         tracemalloc.stop()
