@@ -29,6 +29,7 @@ import xarray as xr
 from scipy import ndimage
 
 from econsat.proxies.vessels import _exceedance, _kernels
+from econsat.proxies.vessels._clutter import PIXELS_PER_CELL
 from econsat.proxies.vessels._exceedance import exceedance
 
 SIDE, SCENE, TILE = 10_000, (16_000, 26_000), 2_000
@@ -90,7 +91,7 @@ def _ours(folder: Path, repeat: int) -> None:
 
 def _tables() -> tuple[Any, Any]:
     ring = BACK**2 - GUARD**2
-    return tuple(_exceedance._table(LOOKS, np.inf, pfa, ring, LEAST) for pfa in (PFA, CENSOR))
+    return tuple(_exceedance._table(LOOKS, np.inf, PIXELS_PER_CELL, pfa, ring, LEAST) for pfa in (PFA, CENSOR))
 
 
 def _kernel(values: Any, water: Any) -> Any:
