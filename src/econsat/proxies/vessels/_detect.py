@@ -16,9 +16,10 @@ from econsat.proxies.vessels._components import objects
 from econsat.proxies.vessels._exceedance import check, exceedance, intensity
 from econsat.proxies.vessels._fixed import is_fixed
 from econsat.proxies.vessels._length import resolution_of
-from econsat.proxies.vessels._looks import looks_of, order_in, warn_of_amplitude
+from econsat.proxies.vessels._looks import looks_of, order_in
 from econsat.proxies.vessels._patches import Seen, looked_at
 from econsat.proxies.vessels._place import Place, degrees, earth_fixed, flat, grid_north, place_of
+from econsat.proxies.vessels._quantity import warn_of_amplitude
 from econsat.proxies.vessels._ships import columns_of, flags_of, lasting, points_of, table_of
 from econsat.proxies.vessels._water import water_mask
 from econsat.proxies.vessels._windows import windows
@@ -414,19 +415,15 @@ def _lobes(
     margin_db: float,
 ) -> tuple[Mask, str]:
     """Say which objects are sidelobes, and in words whether that could be told."""
-    if place.radar:
-        return _sidelobe.in_line(
-            seen, place, bearing=None, resolution_m=resolution_m, margin_db=margin_db
-        ), "looked for: in rows and columns"
-    _, lat = degrees(x, y, place.crs)
-    slant = np.array([one.slant_range for one in seen], dtype=np.float64)
-    bearing = _ambiguity.bearing_of(attrs, (azimuth or {}).get("heading_degrees"), lat, slant)
-    if bearing is None:
-        return np.zeros(len(seen), dtype=bool), _NO_HEADING
-    if not seen:
-        return np.zeros(0, dtype=bool), "looked for: along the track and across it"
-    # the grid's own north, which lies off the true one
-    turn = float(np.median(bearing - grid_north(x, y, place)))
-    return _sidelobe.in_line(
-        seen, place, bearing=turn, resolution_m=resolution_m, margin_db=margin_db
-    ), "looked for: along the track and across it"
+    turn, where = None, "in rows and columns"
+    if not place.radar:
+        _, lat = degrees(x, y, place.crs)
+        slant = np.array([one.slant_range for one in seen], dtype=np.float64)
+        bearing = _ambiguity.bearing_of(attrs, (azimuth or {}).get("heading_degrees"), lat, slant)
+        if bearing is None:
+            return np.zeros(len(seen), dtype=bool), _NO_HEADING
+        # the grid's own north, which lies off the true one
+        turn = float(np.median(bearing - grid_north(x, y, place))) if seen else 0.0
+        where = "along the track and across it"
+    found = _sidelobe.in_line(seen, place, bearing=turn, resolution_m=resolution_m, margin_db=margin_db)
+    return found, f"looked for: {where}"

@@ -14,6 +14,7 @@ from econsat.proxies._layer import is_number, laid_on, pick, record, same_grid
 from econsat.proxies.vessels import _clutter, _kernels
 from econsat.proxies.vessels._clutter import PIXELS_PER_CELL, as_blocks, lattice, looks_between, threshold
 from econsat.proxies.vessels._looks import order_between_ships, patches
+from econsat.proxies.vessels._quantity import decibels, refuse_decibels
 from econsat.proxies.vessels._windows import windows
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ __all__ = ["check", "exceedance", "intensity"]
 MIN_BACKGROUND = 200
 # The thresholds are worked out at so many counts of pixels, and interpolated in 1/count between.
 _NODES = 24
-# Pixels looked at to recognise decibels.
-_SAMPLE = 200_000
 
 
 def exceedance(
@@ -213,29 +212,12 @@ def intensity(image: Any) -> xr.DataArray:
         )
     units = str(image.attrs.get("units", ""))
     if re.search(r"\bdb\b|decibel", units, flags=re.IGNORECASE):
-        raise _decibels(f"its units are {units!r}")
+        raise decibels(f"its units are {units!r}")
     if image.name == "dn":
         raise ParameterError("`image` holds digital numbers, which are amplitudes. Give their squares: image ** 2.")
     if not hasattr(image.data, "dask"):
         refuse_decibels(image.to_numpy())
     return pick(image, None)
-
-
-def refuse_decibels(values: NDArray[Any]) -> None:
-    """Raise if pixels look like decibels: below -1 in the middle, as no linear image is, even less its noise."""
-    step = max(1, int(np.sqrt(values.size / _SAMPLE)))
-    sample = values[::step, ::step]
-    sample = sample[np.isfinite(sample) & (sample != 0)]
-    if sample.size == 0:
-        return
-    low, middle = np.quantile(sample, [0.01, 0.5])
-    # squared digital numbers less their noise may lie far below 0, but never only some tens
-    if middle < -1.0 and low > -100.0:
-        raise _decibels(f"its median is {middle:.1f} and its first percentile {low:.1f}")
-
-
-def _decibels(seen: str) -> ParameterError:
-    return ParameterError(f"`image` seems to be in decibels: {seen}. Give linear intensity, 10 ** (image / 10).")
 
 
 def _dims(layer: xr.DataArray) -> tuple[str, str]:

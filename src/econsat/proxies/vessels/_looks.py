@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from econsat.errors import CoverageWarning, ParameterError, SuspectDataWarning
-from econsat.proxies.vessels._clutter import PIXELS_PER_CELL, asymmetry, estimate_looks, order_of, threshold
+from econsat.errors import CoverageWarning, ParameterError
+from econsat.proxies.vessels._clutter import PIXELS_PER_CELL, estimate_looks, order_of, threshold
 from econsat.proxies.vessels._kernels import exceeds, ring_size
+from econsat.proxies.vessels._quantity import refuse_decibels
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from econsat.proxies.vessels._windows import Windows
 
-__all__ = ["looks_of", "order_between_ships", "order_in", "patches", "warn_of_amplitude"]
+__all__ = ["looks_of", "order_between_ships", "order_in", "patches"]
 
 # Texture is measured in all of an image of this side, else in three by three patches of a third of it.
 _LARGEST_PX = 1500
@@ -26,8 +27,6 @@ _FEWEST_PX = 9 * 1024
 _PEAKS = 1e-5
 # The mean of a ring that spreads more than this is none to compare with (its inverse must have a variance).
 _LEAST = 4.0
-# Between the asymmetry of gamma-distributed intensity, 2, and that of its square root, 1.1.
-_LEAST_ASYMMETRY = 1.6
 
 
 def looks_of(layer: xr.DataArray, mask: xr.DataArray) -> tuple[float | None, str]:
@@ -49,26 +48,8 @@ def looks_of(layer: xr.DataArray, mask: xr.DataArray) -> tuple[float | None, str
 
 def _refuse_decibels_between(layer: xr.DataArray) -> None:
     """Say of an image without looks that it is in decibels, if it is: of a lazy one nobody has looked yet."""
-    from econsat.proxies.vessels._exceedance import refuse_decibels
-
     middle = tuple(slice(max(0, n // 2 - 128), n // 2 + 128) for n in layer.shape)
     refuse_decibels(np.asarray(layer.data[middle]))
-
-
-def warn_of_amplitude(layer: xr.DataArray, mask: xr.DataArray) -> float | None:
-    """Warn of an image that is not distributed as intensity, and return its asymmetry; None if it cannot be told."""
-    found = asymmetry(layer, water=mask)
-    if np.isnan(found):
-        return None
-    if found < _LEAST_ASYMMETRY:
-        warnings.warn(
-            f"`image` is not distributed as intensity is: the skewness of its sea is {found:.2f} times its coefficient "
-            "of variation, and 2 is expected. Amplitudes give 1.1 (give their squares: image ** 2), decibels less than "
-            "0, and subtracted noise anything below 2. Thresholds, `scr_db` and `pfa` are wrong for such an image.",
-            SuspectDataWarning,
-            stacklevel=3,
-        )
-    return found
 
 
 def patches(shape: tuple[int, ...]) -> list[tuple[slice, slice]]:

@@ -117,10 +117,13 @@ class Part:
         levels = [(self.image, self._planes)] + ([] if self.mask is None else [(self.mask, [self._mask_band])])
         for level, bands in levels:
             if level.compression == "deflate":
-                for band in bands:
-                    for each, size in level.decoded(self.extent, band).items():
-                        if each in pieces:
-                            made[each] = stored(pieces[each], size, most=level.tile_bytes, exact=level.is_tiled)
+                chosen = np.concatenate([level.numbers(self.extent, band).ravel() for band in bands])
+                starts, counts = level.offsets[chosen].tolist(), level.counts[chosen].tolist()
+                for start, count, size in zip(starts, counts, level.decoded_bytes(chosen).tolist(), strict=True):
+                    body = pieces.get((start, start + count))
+                    if body is not None:
+                        whole = level.tile_bytes
+                        made[start, start + count] = stored(body, size, most=whole, exact=level.is_tiled)
         return made
 
     @property

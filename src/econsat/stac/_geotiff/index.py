@@ -139,17 +139,18 @@ class Level:
         starts, counts = self.offsets[chosen].tolist(), self.counts[chosen].tolist()
         return sorted({(start, start + count) for start, count in zip(starts, counts, strict=True) if count})
 
-    def decoded(self, window: tuple[slice, slice] | None = None, band: int = 1) -> dict[tuple[int, int], int]:
-        """Return the bytes that each of `ranges` holds when it is decoded: the image's last strip has fewer rows."""
-        row = self.tile_bytes // self.tile_height
-        chosen = self.numbers(window, band)
-        sizes = {}
-        for line, numbers in zip(self.tiles(window)[0], chosen, strict=True):
-            rows = self.tile_height if self.is_tiled else min(self.tile_height, self.height - line * self.tile_height)
-            for start, count in zip(self.offsets[numbers].tolist(), self.counts[numbers].tolist(), strict=True):
-                if count:
-                    sizes[start, start + count] = rows * row
-        return sizes
+    def decoded_bytes(self, numbers: NDArray[np.intp]) -> NDArray[np.uint64]:
+        """Return the bytes that tiles hold without compression: the image's last strip has fewer rows.
+
+        Parameters
+        ----------
+        numbers : numpy.ndarray
+            Their places in `offsets`.
+        """
+        rows = np.full(numbers.shape, self.tile_height)
+        if not self.is_tiled:
+            rows = np.minimum(rows, self.height - numbers // self.across % self.down * self.tile_height)
+        return (rows * (self.tile_bytes // self.tile_height)).astype(np.uint64)
 
     def nbytes(self, window: tuple[slice, slice] | None = None, band: int = 1) -> int:
         """Return the bytes of the tiles that a window of a band touches."""
@@ -351,12 +352,9 @@ def _places(
 
 
 def _nominal(level: Level) -> NDArray[np.uint64]:
-    """Return the bytes that tiles have without compression."""
-    rows = np.full(level.down, level.tile_height, np.uint64)
-    if not level.is_tiled:
-        rows[-1] = level.height - (level.down - 1) * level.tile_height
+    """Return the bytes that all tiles have without compression."""
     planes = level.bands if level.planar == "separate" else 1
-    return np.tile(np.repeat(rows * np.uint64(level.tile_bytes // level.tile_height), level.across), planes)
+    return level.decoded_bytes(np.arange(level.across * level.down * planes))
 
 
 def _chopped(level: Level) -> Level:
